@@ -1,0 +1,68 @@
+"""The errors a user can meet: each states the rule, the values and the user's line."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        text = linecache.getline(self.file, self.line).strip()
+        place = f"{Path(self.file).name}:{self.line}"
+        return f"{place}: {text}" if text else place
+
+
+def user_line() -> Where:
+    """The innermost line of the call stack that lies outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return Where(frame.f_code.co_filename, frame.f_lineno)
+
+
+class ExprgradError(Exception):
+    """Base of all errors raised by exprgrad. `where` is the user's line."""
+
+    def __init__(self, rule: str, where: Where | None = None) -> None:
+        self.rule = rule
+        self.where = where or user_line()
+        super().__init__(f"{rule}   ({self.where})")
+
+
+class ShapeError(ExprgradError, ValueError):
+    """Operands whose dimensions do not fit the operation."""
+
+
+class DTypeError(ExprgradError, TypeError):
+    """An element type that the operation does not take."""
+
+
+class GraphError(ExprgradError, ValueError):
+    """An expression that cannot mean what was asked of it."""
+
+
+class InputError(ExprgradError, ValueError):
+    """Arrays given at run time that do not fit the compiled function."""
+
+
+class IndexOutOfRange(ExprgradError, IndexError):
+    """A gather or scatter met an index outside its axis."""
+
+
+class NonFiniteError(ExprgradError, ArithmeticError):
+    """A NaN or an infinity where finite numbers were asked for."""
+
+
+class CompileError(ExprgradError, RuntimeError):
+    """The compiler could not finish; the message names the stage and the node."""

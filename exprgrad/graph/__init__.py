@@ -1,0 +1,13 @@
+"""The symbolic language: what a user writes, and what every later stage reads."""
+
+from exprgrad.graph import elementwise, movement, reduction
+from exprgrad.graph.tensor import FUNCTIONS
+
+FUNCTIONS.update(
+    {
+        name: function
+        for module in (elementwise, movement, reduction)
+        for name, function in vars(module).items()
+        if callable(function) and not name.startswith("_")
+    }
+)

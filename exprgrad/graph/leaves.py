@@ -1,0 +1,104 @@
+"""The leaves of an expression: inputs, parameters, states, counters."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from exprgrad.errors import GraphError
+from exprgrad.graph import dtype as dtypes
+from exprgrad.graph.dims import as_size
+from exprgrad.graph.dtype import as_dtype
+from exprgrad.graph.state import Cell, Initializer
+from exprgrad.graph.tensor import Operand, Tensor, apply
+
+
+def input(name: str, shape: Any = (), dtype: object = "float32") -> Tensor:
+    """A tensor whose value is given when the compiled function is called.
+
+    A size may be a name, such as "batch": it is then known at run time.
+
+    >>> import exprgrad as eg
+    >>> eg.input("x", ("batch", 64))
+    x: f32[batch, 64]
+    """
+    sizes = tuple(as_size(n) for n in _tuple(shape))
+    return apply("input", (), (sizes, as_dtype(dtype), _checked_name(name)))
+
+
+def parameter(
+    name: str,
+    shape: Any = (),
+    init: Initializer | Operand = 0.0,
+    dtype: object = "float32",
+    seed: int = 0,
+) -> Tensor:
+    """A tensor that training changes; `init` is an initialiser, a number or an array.
+
+    Two parameters of the same name and seed start equal. The value is read and
+    written through `.value`.
+
+    >>> import exprgrad as eg
+    >>> eg.parameter("b", (3,)).value
+    array([0., 0., 0.], dtype=float32)
+    """
+    return _stored("parameter", name, shape, init, dtype, seed)
+
+
+def state(
+    name: str,
+    shape: Any = (),
+    init: Initializer | Operand = 0.0,
+    dtype: object = "float32",
+    seed: int = 0,
+) -> Tensor:
+    """A tensor that a step may update but that no gradient descends: a running mean,
+    a velocity, a counter, a hyper-parameter. Its value is read through `.value`.
+
+    >>> import exprgrad as eg
+    >>> rate = eg.state("rate", init=0.1)
+    >>> rate.value = 0.05
+    """
+    return _stored("state", name, shape, init, dtype, seed)
+
+
+def _stored(op: str, name: str, shape: Any, init: Any, dtype: object, seed: int) -> Tensor:
+    exact = as_dtype(dtype)
+    sizes = tuple(as_size(n) for n in _tuple(shape))
+    fixed = tuple(n for n in sizes if isinstance(n, int))
+    if len(fixed) != len(sizes):
+        raise GraphError(f"{op} {name} needs sizes that are numbers, not {sizes}")
+    first = init if callable(init) else _filled(init)
+    cell = Cell(_checked_name(name), fixed, exact, first, seed)
+    return apply(op, (), (sizes, exact, name, cell))
+
+
+def _filled(value: Any) -> Initializer:
+    def init(shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return np.broadcast_to(np.asarray(value), shape)
+
+    return init
+
+
+def _tuple(shape: Any) -> tuple[Any, ...]:
+    return tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not name:
+        raise GraphError(f"a name is a non-empty string, not {name!r}")
+    return name
+
+
+# The number of the current update, 0 before the first. A compiled function with updates
+# adds one to it at each call; schedules and random numbers read it.
+step = state("step", dtype=dtypes.int64, init=0)
+
+_draws = itertools.count()
+
+
+def next_key() -> int:
+    """A number for a random node, so that two draws differ."""
+    return next(_draws)

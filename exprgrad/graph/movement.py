@@ -1,0 +1,219 @@
+"""Functions that move elements without computing on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exprgrad.errors import ShapeError
+from exprgrad.graph import dtype as dtypes
+from exprgrad.graph.dims import Dim, Monomial, Shape, Size, as_size, count
+from exprgrad.graph.elementwise import (
+    as_tensor,
+    astype,
+    broadcast_to,
+    constant,
+)
+from exprgrad.graph.tensor import Operand, Tensor, apply
+
+
+def as_axis(axis: int, ndim: int) -> int:
+    """`axis` counted from the front. Raises `ShapeError` when there is no such axis."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"axis {axis} does not exist in {ndim} axes")
+    return axis % ndim
+
+
+def as_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """The axes meant by an integer, a sequence, or None for all; sorted, each once."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(sorted(as_axis(a, ndim) for a in given))
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"axis {given} names an axis twice")
+    return axes
+
+
+def reshape(x: Operand, shape: Any) -> Tensor:
+    """The same elements in row-major order under another shape; one -1 is inferred.
+
+    >>> import exprgrad as eg
+    >>> eg.reshape(eg.input("x", ("batch", 28, 28)), ("batch", -1)).shape
+    (batch, 784)
+    """
+    x = as_tensor(x)
+    given = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    sizes = _inferred(x, given) if -1 in given else tuple(as_size(n) for n in given)
+    return x if sizes == x.shape else apply("reshape", (x,), (sizes,))
+
+
+def _inferred(x: Tensor, given: tuple[Any, ...]) -> Shape:
+    if given.count(-1) > 1:
+        raise ShapeError(f"only one size of {given} may be -1")
+    rest = tuple(as_size(n) for n in given if n != -1)
+    whole, known = count(x.shape), count(rest)
+    size = _quotient(whole, known)
+    if size is None:
+        raise ShapeError(f"reshape: {x.type} does not divide into {given}")
+    return tuple(size if n == -1 else as_size(n) for n in given)
+
+
+def _quotient(whole: Size, part: Size) -> Size | None:
+    """whole / part when it is exact."""
+    if isinstance(part, int):
+        if part == 0:
+            return None
+        quotient = whole // part
+        return quotient if quotient * part == whole else None
+    if whole == part:
+        return 1
+    if isinstance(whole, int) or len(part.terms) > 1:
+        return None
+    ((monomial, n),) = part.terms
+    return _divided(whole, monomial, n)
+
+
+def _divided(whole: Dim, monomial: Monomial, n: int) -> Size | None:
+    """Each term of `whole` divided by `n * monomial`, when all are divisible."""
+    total: Size = 0
+    for product, factor in whole.terms:
+        left = list(product)
+        if factor % n or any(atom not in left for atom in monomial):
+            return None
+        for atom in monomial:
+            left.remove(atom)
+        total = total + Dim(((tuple(left), factor // n),)) * 1
+    return total
+
+
+def permute_dims(x: Operand, axes: Sequence[int]) -> Tensor:
+    """The axes in another order: axis i of the result is axis `axes[i]` of `x`."""
+    x = as_tensor(x)
+    order = tuple(as_axis(a, x.ndim) for a in axes)
+    return x if order == tuple(range(x.ndim)) else apply("permute", (x,), (order,))
+
+
+def expand_dims(x: Operand, axis: int | Sequence[int] = 0) -> Tensor:
+    """`x` with axes of size 1 put in at `axis` of the result."""
+    x = as_tensor(x)
+    ndim = x.ndim + (1 if isinstance(axis, int) else len(axis))
+    axes = as_axes(axis, ndim)
+    sizes = iter(x.shape)
+    return reshape(x, tuple(1 if a in axes else next(sizes) for a in range(ndim)))
+
+
+def squeeze(x: Operand, axis: int | Sequence[int]) -> Tensor:
+    """`x` without the axes `axis`, each of which has size 1."""
+    x = as_tensor(x)
+    axes = as_axes(axis, x.ndim)
+    for a in axes:
+        if x.shape[a] != 1:
+            raise ShapeError(f"squeeze: axis {a} of {x.type} is not 1")
+    return reshape(x, tuple(n for a, n in enumerate(x.shape) if a not in axes))
+
+
+def pad(x: Operand, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+    """`x` with `widths[axis] = (before, after)` elements of `value` around it."""
+    x = as_tensor(x)
+    pairs = tuple((int(low), int(high)) for low, high in widths)
+    if len(pairs) != x.ndim or any(min(pair) < 0 for pair in pairs):
+        raise ShapeError(f"pad: {pairs} is not a pair of widths for each axis of {x.type}")
+    if all(pair == (0, 0) for pair in pairs):
+        return x
+    if value == 0:
+        return apply("pad", (x,), (pairs,))
+    inside = apply("pad", (broadcast_to(constant(True), x.shape),), (pairs,))
+    around = broadcast_to(constant(value, x.dtype), inside.shape)
+    return apply("where", (inside, apply("pad", (x,), (pairs,)), around))
+
+
+def strided_slice(
+    x: Tensor, starts: tuple[Size, ...], steps: tuple[int, ...], shape: Shape
+) -> Tensor:
+    """Element i of the result's axis is element `start + i * step` of that axis of `x`."""
+    if shape == x.shape and all(s == 0 for s in starts) and set(steps) <= {1}:
+        return x
+    return apply("slice", (x,), (starts, steps, shape))
+
+
+def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Tensor:
+    """`x` with the order of elements along `axis` (all axes when None) reversed."""
+    x = as_tensor(x)
+    axes = as_axes(axis, x.ndim)
+    starts = tuple(n - 1 if a in axes else 0 for a, n in enumerate(x.shape))
+    steps = tuple(-1 if a in axes else 1 for a in range(x.ndim))
+    return strided_slice(x, starts, steps, x.shape)
+
+
+def concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
+    """`tensors` laid one after another along an axis that they have."""
+    if not tensors:
+        raise ShapeError("concat needs at least one tensor")
+    promoted = _promoted(tensors)
+    axis = as_axis(axis, promoted[0].ndim)
+    return promoted[0] if len(promoted) == 1 else apply("concat", promoted, (axis,))
+
+
+def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
+    """`tensors` of equal shape laid along a new axis."""
+    return concat([expand_dims(t, axis) for t in tensors], axis)
+
+
+def _promoted(tensors: Sequence[Operand]) -> tuple[Tensor, ...]:
+    given = [as_tensor(t) for t in tensors]
+    meeting = dtypes.promote(*(t.dtype for t in given))
+    return tuple(astype(t, meeting) for t in given)
+
+
+def sliding_window(
+    x: Operand, size: int, axis: int = -1, stride: int = 1, dilation: int = 1
+) -> Tensor:
+    """Windows of `size` elements of an axis, put last: y[.., i, .., k] = x[.., i*s + k*d, ..].
+
+    >>> import exprgrad as eg
+    >>> eg.sliding_window(eg.input("x", (10,)), 3, stride=2).shape
+    (4, 3)
+    """
+    x = as_tensor(x)
+    if min(size, stride, dilation) < 1:
+        raise ShapeError(f"window: {size=}, {stride=}, {dilation=} must be at least 1")
+    return apply("window", (x,), (as_axis(axis, x.ndim), size, stride, dilation))
+
+
+def iota(size: Size) -> Tensor:
+    """0, 1, ... size - 1 as int64."""
+    return apply("iota", (), (as_size(size),))
+
+
+def bound(index: Operand, size: Size) -> Tensor:
+    """An index checked when the program runs: negative ones count from the end.
+
+    An index outside `size` is an `IndexOutOfRange` error of the call.
+    """
+    exact = astype(as_tensor(index), dtypes.int64)
+    return apply("bound", (exact,), (size,))
+
+
+def take(x: Operand, index: Operand, axis: int = 0) -> Tensor:
+    """The elements of `x` at `index` along `axis`; the index may have any shape.
+
+    >>> import exprgrad as eg
+    >>> rows = eg.input("rows", ("batch",), "int64")
+    >>> eg.take(eg.input("table", (100, 8)), rows).shape
+    (batch, 8)
+    """
+    x = as_tensor(x)
+    axis = as_axis(axis, x.ndim)
+    return apply("gather", (x, bound(index, x.shape[axis])), (axis,))
+
+
+def scatter_add(updates: Operand, index: Operand, size: Size, axis: int = 0) -> Tensor:
+    """Zeros of `size` along `axis`, to which each of `updates` is added at its index.
+
+    The order of additions is the order of the index.
+    """
+    updates = as_tensor(updates)
+    axis = as_axis(axis, updates.ndim)
+    size = as_size(size)
+    return apply("scatter_add", (updates, bound(index, size)), (axis, size))

@@ -1,0 +1,96 @@
+"""Where the value of a parameter or a state lives, outside the immutable graph."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgrad.errors import ShapeError
+from exprgrad.graph.dtype import DType
+
+Array = NDArray[np.generic]
+ALIGNMENT = 64
+CHUNK = 1 << 20
+_numbers = itertools.count()
+
+
+class Initializer(Protocol):
+    """A function from shape and random generator to first values."""
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array: ...
+
+
+class Arena:
+    """Hands out aligned arrays, one after another, from large chunks of memory.
+
+    Parameters made one after another lie one after another. A chunk is freed when no
+    array in it is alive.
+    """
+
+    def __init__(self) -> None:
+        self._chunk = np.empty(0, np.uint8)
+        self._used = 0
+
+    def take(self, shape: tuple[int, ...], dtype: DType) -> Array:
+        """A zeroed array whose first element is aligned to a cache line."""
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.size
+        if self._used + nbytes + ALIGNMENT > self._chunk.size:
+            self._chunk = np.zeros(max(CHUNK, nbytes + 2 * ALIGNMENT), np.uint8)
+            self._used = -self._chunk.ctypes.data % ALIGNMENT
+        start = self._used
+        self._used += nbytes + -nbytes % ALIGNMENT
+        return self._chunk[start : start + nbytes].view(dtype.numpy).reshape(shape)
+
+
+_arena = Arena()
+
+
+class Cell:
+    """The memory of one parameter or state; made when first needed."""
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: DType,
+        init: Initializer,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.number = next(_numbers)
+        self._make: Callable[[], Array] = lambda: init(shape, _generator(name, seed))
+        self._shape = shape
+        self._dtype = dtype
+        self._array: Array | None = None
+
+    @property
+    def array(self) -> Array:
+        """The value itself, not a copy: compiled steps write to this memory."""
+        if self._array is None:
+            first = np.asarray(self._make(), self._dtype.numpy)
+            array = _arena.take(self._shape, self._dtype)
+            array[...] = first
+            self._array = array
+        return self._array
+
+    def assign(self, value: object) -> None:
+        """Overwrite the value in place; the shape must be the same."""
+        given = np.asarray(value)
+        if given.shape != self._shape:
+            raise ShapeError(
+                f"{self.name} has shape {self._shape}, and {given.shape} was assigned"
+            )
+        self.array[...] = given
+
+    def reset(self) -> None:
+        """Give the cell its first value again."""
+        self.array[...] = np.asarray(self._make(), self._dtype.numpy)
+
+
+def _generator(name: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
