@@ -1,0 +1,7 @@
+"""What every test runs under."""
+
+from hypothesis import settings
+
+# The same examples at every run, and no limit on the time of one: machines differ.
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+settings.load_profile("fixed")
