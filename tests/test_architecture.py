@@ -17,13 +17,12 @@ LINES, FUNCTION_LINES, WIDTH = 400, 50, 100
 
 # The floors of the house, lowest first. A module may import its own room, the ground
 # floor and the rooms named beside its own; a room not named here has no place yet.
-GROUND = {"errors", "config", "version"}
+GROUND = {"errors", "config"}
 COMPILER = {"graph", "rewrite", "loop", "backend"}
 ALL = COMPILER | {"grad", "nn", "runtime", "train"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "config": set(),
-    "version": set(),
     "graph": set(),
     "grad": {"graph"},
     "nn": {"graph", "grad"},
