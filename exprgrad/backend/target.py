@@ -1,0 +1,62 @@
+"""The machine that code is made for: its name, its features, the width of its vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The widest registers come first; a machine has the first row whose features it has.
+# The columns: features, bits of a vector register, how many registers there are.
+REGISTERS: tuple[tuple[frozenset[str], int, int], ...] = (
+    (frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"}), 512, 32),
+    (frozenset({"avx2", "fma"}), 256, 16),
+    (frozenset({"neon"}), 128, 32),
+    (frozenset(), 128, 16),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A processor as LLVM names it; `features` is a list such as "+avx2,-xop"."""
+
+    cpu: str
+    features: str
+    triple: str
+    layout: str
+
+    def has(self, feature: str) -> bool:
+        """Whether the processor has the feature, spelled as LLVM spells it."""
+        return "+" + feature in self.features.split(",")
+
+    @property
+    def vector_bits(self) -> int:
+        """Bits of the widest vector register."""
+        return self._row[1]
+
+    @property
+    def registers(self) -> int:
+        """How many vector registers there are."""
+        return self._row[2]
+
+    @property
+    def _row(self) -> tuple[frozenset[str], int, int]:
+        return next(row for row in REGISTERS if all(map(self.has, row[0])))
+
+    def lanes(self, element_bytes: int) -> int:
+        """How many elements of this size a vector register holds."""
+        return self.vector_bits // (8 * element_bytes)
+
+    @property
+    def header(self) -> str:
+        """The lines with which a module for this machine begins."""
+        layout, triple = self.layout, self.triple
+        return f'target datalayout = "{layout}"\ntarget triple = "{triple}"'
+
+    @property
+    def attributes(self) -> str:
+        """The attributes of a function for this machine.
+
+        Without them LLVM splits vectors of 512 bits on processors it thinks slow.
+        """
+        width = f'"prefer-vector-width"="{self.vector_bits}"'
+        legal = f'"min-legal-vector-width"="{self.vector_bits}"'
+        return f'nounwind {width} {legal} "no-trapping-math"="true"'
