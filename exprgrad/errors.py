@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import linecache
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +26,27 @@ class Where:
         return f"{place}: {text}" if text else place
 
 
+_origin: ContextVar[Where | None] = ContextVar("origin", default=None)
+
+
+@contextmanager
+def lines_of(where: Where | None) -> Iterator[None]:
+    """Nodes and errors made within bear the line `where` (the caller's when None)."""
+    token = _origin.set(where)
+    try:
+        yield
+    finally:
+        _origin.reset(token)
+
+
 def user_line() -> Where:
-    """The innermost line of the call stack that lies outside this package."""
+    """The innermost line of the call stack that lies outside this package.
+
+    Within `lines_of(where)` it is `where`.
+    """
+    origin = _origin.get()
+    if origin is not None:
+        return origin
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
