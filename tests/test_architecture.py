@@ -66,7 +66,8 @@ def imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom) and node.module:
-        names = [f"{node.module}.{alias.name}" for alias in node.names]
+        aliases = [alias.name for alias in node.names if alias.name != "__version__"]
+        names = [f"{node.module}.{alias}" for alias in aliases]
         inner = [name for name in names if name in MODULES]
         return inner if len(inner) == len(names) else [node.module, *inner]
     return []
