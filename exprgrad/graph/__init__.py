@@ -1,6 +1,6 @@
 """The symbolic language: what a user writes, and what every later stage reads."""
 
-from exprgrad.graph import elementwise, movement, reduction
+from exprgrad.graph import elementwise, indexing, movement, reduction
 from exprgrad.graph.tensor import FUNCTIONS
 
 FUNCTIONS.update(
@@ -11,3 +11,4 @@ FUNCTIONS.update(
         if callable(function) and not name.startswith("_")
     }
 )
+FUNCTIONS["getitem"] = indexing.getitem

@@ -91,10 +91,14 @@ def _collect(terms: list[tuple[Monomial, int]]) -> Size:
     total: dict[Monomial, int] = {}
     for monomial, n in terms:
         total[monomial] = total.get(monomial, 0) + n
-    kept = tuple(sorted(((m, n) for m, n in total.items() if n), key=str, reverse=True))
+    kept = tuple(sorted(((m, n) for m, n in total.items() if n), key=_printing_order))
     if all(not m for m, _ in kept):
         return sum(n for _, n in kept)
     return Dim(kept)
+
+
+def _printing_order(term: tuple[Monomial, int]) -> tuple[bool, str]:
+    return not term[0], str(term[0])
 
 
 def as_size(size: object) -> Size:

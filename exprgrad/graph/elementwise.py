@@ -78,8 +78,12 @@ def broadcast_to(x: Operand, shape: Any) -> Tensor:
     stretched = [a for a in range(x.ndim) if x.shape[a] != shape[lead + a]]
     kept = tuple(n for a, n in enumerate(x.shape) if a not in stretched)
     axes = (*range(lead), *(lead + a for a in stretched))
-    squeezed = x if kept == x.shape else apply("reshape", (x,), (kept,))
-    return apply("expand", (squeezed,), (shape, axes))
+    return apply("expand", (_squeezed(x, kept),), (shape, axes))
+
+
+def _squeezed(x: Tensor, kept: Shape) -> Tensor:
+    source = x.args[0] if x.op == "reshape" else x
+    return source if source.shape == kept else apply("reshape", (source,), (kept,))
 
 
 def astype(x: Operand, dtype: object) -> Tensor:

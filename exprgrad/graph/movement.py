@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from exprgrad.errors import ShapeError
+import numpy as np
+
+from exprgrad.errors import DTypeError, IndexOutOfRange, ShapeError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Dim, Monomial, Shape, Size, as_size, count
 from exprgrad.graph.elementwise import (
@@ -45,7 +47,8 @@ def reshape(x: Operand, shape: Any) -> Tensor:
     x = as_tensor(x)
     given = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     sizes = _inferred(x, given) if -1 in given else tuple(as_size(n) for n in given)
-    return x if sizes == x.shape else apply("reshape", (x,), (sizes,))
+    source = x.args[0] if x.op == "reshape" else x
+    return source if sizes == source.shape else apply("reshape", (source,), (sizes,))
 
 
 def _inferred(x: Tensor, given: tuple[Any, ...]) -> Shape:
@@ -191,8 +194,21 @@ def bound(index: Operand, size: Size) -> Tensor:
 
     An index outside `size` is an `IndexOutOfRange` error of the call.
     """
-    exact = astype(as_tensor(index), dtypes.int64)
+    given = as_tensor(index)
+    if given.dtype.kind != "i":
+        raise DTypeError(f"an index is of integers, not {given.type}")
+    exact = astype(given, dtypes.int64)
+    if exact.op == "constant" and isinstance(size, int):
+        return _bound_literal(exact, size)
     return apply("bound", (exact,), (size,))
+
+
+def _bound_literal(index: Tensor, size: int) -> Tensor:
+    array = index.params[0].array
+    outside = array[(array < -size) | (array >= size)]
+    if outside.size:
+        raise IndexOutOfRange(f"index {outside[0]} is outside an axis of {size}")
+    return constant(np.where(array < 0, array + size, array))
 
 
 def take(x: Operand, index: Operand, axis: int = 0) -> Tensor:
