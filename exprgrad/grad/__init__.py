@@ -1,0 +1,13 @@
+"""The chain rule: from an expression the expressions of its derivatives."""
+
+from exprgrad.grad.sweep import (
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
+
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]

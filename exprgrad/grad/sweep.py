@@ -1,0 +1,214 @@
+"""The derivatives that a user asks for.
+
+Every result is an ordinary expression, so that each function here takes what another
+one made: derivatives have any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from exprgrad.errors import GraphError, lines_of
+from exprgrad.grad.jvp import JVP
+from exprgrad.grad.reverse import active_nodes, applied, reverse
+from exprgrad.graph.dims import Shape, count
+from exprgrad.graph.elementwise import astype, constant, equal, full, like
+from exprgrad.graph.movement import iota, permute_dims, reshape, stack
+from exprgrad.graph.node import walk
+from exprgrad.graph.tensor import Tensor
+
+S = TypeVar("S", Tensor, Sequence[Tensor], Mapping[str, Tensor])
+
+
+def grad(loss: Tensor, wrt: S) -> Any:
+    """The gradient of a scalar: for each tensor of `wrt` one of the same shape.
+
+    `wrt` is a tensor, a sequence or a mapping of tensors, at any place of the
+    expression; the result is a tensor, a list or a dict. What the loss does not depend
+    on has a gradient of zeros. Raises `GraphError` when `loss` is not a floating-point
+    scalar. Reverse accumulation: Griewank and Walther, Evaluating Derivatives, ch. 3.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (3,))
+    >>> grad((x * x * x).sum(), x).shape
+    (3,)
+    """
+    _check_scalar("grad", loss)
+    return vjp(loss, wrt, constant(1.0, loss.dtype))
+
+
+def value_and_grad(loss: Tensor, wrt: S) -> tuple[Tensor, Any]:
+    """The loss itself and `grad(loss, wrt)`, which share what they have in common."""
+    return loss, grad(loss, wrt)
+
+
+def vjp(outputs: S, wrt: Any, cotangents: Any) -> Any:
+    """The sum over all outputs of cotangent times Jacobian, for each of `wrt`.
+
+    `cotangents` has the structure and the shapes of `outputs`. The result has the
+    structure of `wrt`. Raises `GraphError` where they differ or are not floating-point.
+
+    >>> import exprgrad as eg
+    >>> x, c = eg.input("x", (3,)), eg.input("c", (3,))
+    >>> vjp(eg.sin(x), x, c).shape
+    (3,)
+    """
+    ends, starts = _floats("outputs", outputs), _floats("wrt", wrt)
+    seeds = _matching("cotangent", cotangents, ends)
+    found = reverse(list(zip(ends, seeds, strict=True)), starts)
+    return _like(wrt, [found.get(x, like(x, 0.0)) for x in starts])
+
+
+def jvp(outputs: S, wrt: Any, tangents: Any) -> Any:
+    """The Jacobian times the tangents: how outputs change when `wrt` moves along them.
+
+    `tangents` has the structure and the shapes of `wrt`. The result has the structure
+    of `outputs`.
+
+    >>> import exprgrad as eg
+    >>> x, t = eg.input("x", (3,)), eg.input("t", (3,))
+    >>> jvp(eg.sin(x).sum(), x, t).shape
+    ()
+    """
+    ends, starts = _floats("outputs", outputs), _floats("wrt", wrt)
+    seeds = _matching("tangent", tangents, starts)
+    found = _forward(ends, dict(zip(starts, seeds, strict=True)))
+    return _like(outputs, [found.get(y, like(y, 0.0)) for y in ends])
+
+
+def hvp(loss: Tensor, wrt: Any, vectors: Any) -> Any:
+    """The Hessian of a scalar times `vectors`, at the cost of a few gradients.
+
+    Forward over reverse: Pearlmutter 1994, Fast exact multiplication by the Hessian.
+
+    >>> import exprgrad as eg
+    >>> x, v = eg.input("x", (3,)), eg.input("v", (3,))
+    >>> hvp((x * x * x).sum(), x, v).shape
+    (3,)
+    """
+    return jvp(grad(loss, wrt), wrt, vectors)
+
+
+def jacobian(y: Tensor, x: Tensor) -> Tensor:
+    """All derivatives of y by x, of shape `y.shape + x.shape`.
+
+    It is written out row by row, or column by column where `x` has fewer elements; the
+    smaller of the two must have sizes that are numbers, else `GraphError`.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (3,))
+    >>> jacobian(eg.stack([x[0] * x[1], x[2]]), x).shape
+    (2, 3)
+    """
+    _floats("jacobian", [y, x])
+    rows, columns = count(y.shape), count(x.shape)
+    if isinstance(columns, int) and (not isinstance(rows, int) or columns <= rows):
+        parts = [jvp(y, x, e) for e in _basis(x, columns)]
+        flat = _stacked(parts, (columns, *y.shape), y)
+        order = (*range(1, y.ndim + 1), 0)
+        return reshape(permute_dims(flat, order), y.shape + x.shape)
+    if not isinstance(rows, int):
+        raise GraphError(
+            f"jacobian needs {y.type} or {x.type} to have sizes that are all numbers; "
+            "jvp and vjp work with named sizes"
+        )
+    parts = [vjp(y, x, e) for e in _basis(y, rows)]
+    return reshape(_stacked(parts, (rows, *x.shape), x), y.shape + x.shape)
+
+
+def hessian(loss: Tensor, x: Tensor) -> Tensor:
+    """All second derivatives of a scalar, of shape `x.shape + x.shape`.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (3,))
+    >>> hessian((x * x * x).sum(), x).shape
+    (3, 3)
+    """
+    return jacobian(grad(loss, x), x)
+
+
+def _basis(x: Tensor, n: int) -> list[Tensor]:
+    """The n tensors like x that are 1 in one place."""
+    place = iota(n)
+    ones = [astype(equal(place, i), x.dtype) for i in range(n)]
+    return [reshape(one, x.shape) for one in ones]
+
+
+def _stacked(parts: list[Tensor], shape: Shape, of: Tensor) -> Tensor:
+    return stack(parts) if parts else full(shape, 0.0, of.dtype)
+
+
+def _forward(
+    outputs: list[Tensor], seeds: dict[Tensor, Tensor]
+) -> dict[Tensor, Tensor]:
+    """Tangents of all nodes that lie between the seeded nodes and `outputs`.
+
+    A seeded node that depends on other seeded nodes moves by its own seed besides.
+    """
+    order = walk(outputs)
+    active = active_nodes(order, seeds, JVP)
+    found: dict[Tensor, Tensor] = {}
+    for node in order:
+        if node in active:
+            moved = _push(node, found)
+            parts = [t for t in (moved, seeds.get(node)) if t is not None]
+            if parts:
+                found[node] = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+    return found
+
+
+def _push(node: Tensor, found: dict[Tensor, Tensor]) -> Tensor | None:
+    rule = JVP[node.op]
+    tangents = [found.get(a) for a in node.args]
+    if rule is None or all(t is None for t in tangents):
+        return None
+    with lines_of(node.where):
+        tangent: Tensor = applied("tangent", rule, node, tangents, node, *node.args)
+        return tangent
+
+
+def _check_scalar(what: str, loss: Tensor) -> None:
+    if not isinstance(loss, Tensor):
+        raise GraphError(f"{what} takes an expression as its loss, not {loss!r}")
+    if loss.shape != () or loss.dtype.kind != "f":
+        raise GraphError(
+            f"{what} takes a floating-point scalar as its loss, not {loss.type}; "
+            "make it one with .sum() or .mean()"
+        )
+
+
+def _floats(what: str, given: Any) -> list[Tensor]:
+    """The tensors of a structure, each of floating-point type."""
+    flat = _flat(given)
+    for x in flat:
+        if not isinstance(x, Tensor):
+            raise GraphError(f"{what}: an expression is required, not {x!r}")
+        if x.dtype.kind != "f":
+            raise GraphError(
+                f"{what}: a floating-point tensor is required, not {x.type}"
+            )
+    return flat
+
+
+def _matching(what: str, given: Any, of: list[Tensor]) -> list[Tensor]:
+    """The tensors of a structure, each of the type of its partner in `of`."""
+    flat = _floats(what, given)
+    if len(flat) != len(of):
+        raise GraphError(f"{len(of)} {what}s are required, {len(flat)} are given")
+    for x, partner in zip(flat, of, strict=True):
+        if x.type != partner.type:
+            raise GraphError(f"{what} {x.type} is given for {partner.type}")
+    return flat
+
+
+def _flat(given: Any) -> list[Any]:
+    if isinstance(given, Mapping):
+        return list(given.values())
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _like(structure: Any, results: list[Tensor]) -> Any:
+    if isinstance(structure, Mapping):
+        return dict(zip(structure, results, strict=True))
+    return results if isinstance(structure, list | tuple) else results[0]
