@@ -1,0 +1,232 @@
+"""Arrays given at run time: converted where that is exact, checked, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgrad.errors import GraphError, InputError, NonFiniteError
+from exprgrad.graph import dims as sizes
+from exprgrad.graph.dims import Dim, Shape, Size
+from exprgrad.graph.node import walk
+from exprgrad.graph.tensor import Tensor
+
+Array = NDArray[Any]
+
+# The kinds of array (NumPy's letters) that an input of each kind takes. A float is
+# never rounded to an integer; float64 to float32 rounds, as all float32 work does.
+TAKES = {"b": "b", "i": "biu", "f": "biuf"}
+
+
+def line_of(node: Tensor) -> str:
+    """Where the user made `node`, for a message."""
+    return f"{node.name}: {node.type} made at {node.where}"
+
+
+def as_array(node: Tensor, value: object) -> Array:
+    """`value` as a C-contiguous array of the input's dtype: itself where it is one.
+
+    Raises `InputError` when `value` is no array of numbers, or its kind does not fit.
+    """
+    array = _raw(node, value)
+    kinds = TAKES[node.dtype.kind]
+    if array.dtype.kind not in kinds:
+        raise InputError(
+            f"input {node.name} takes {node.dtype} and nothing that would be rounded "
+            f"to it, but {array.dtype} was given; {line_of(node)}"
+        )
+    _require_fits(node, array)
+    exact = node.dtype.numpy
+    if array.dtype == exact and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.require(array, exact, ["C", "A"])
+
+
+def _raw(node: Tensor, value: object) -> Array:
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+        raise InputError(
+            f"input {node.name} takes an array, and {type(value).__name__} does not "
+            f"become one: {error}; {line_of(node)}"
+        ) from error
+    empty = array.size == 0 and not hasattr(value, "__array__")
+    return array.astype(node.dtype.numpy) if empty else array
+
+
+def _require_fits(node: Tensor, array: Array) -> None:
+    """Integers of another width must lie inside the input's own."""
+    if node.dtype.kind != "i" or array.dtype.kind == "b" or not array.size:
+        return
+    if np.can_cast(array.dtype, node.dtype.numpy):
+        return
+    limits = np.iinfo(node.dtype.numpy)
+    low, high = int(array.min()), int(array.max())
+    if low < limits.min or high > limits.max:
+        raise InputError(
+            f"input {node.name} takes {node.dtype}, whose numbers end at "
+            f"{limits.min} and {limits.max}, but {low} to {high} were given; "
+            f"{line_of(node)}"
+        )
+
+
+def require_finite(name: str, array: Array) -> None:
+    """Raise `NonFiniteError`, which names the first element that is not finite."""
+    if array.dtype.kind != "f":
+        return
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise NonFiniteError(
+            f"{name} must be finite, but element {list(at)} is {array[at]} "
+            f"({int(wrong.sum())} of {array.size} are not finite)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The value of a named dimension, and the input that gave it."""
+
+    n: int
+    by: str
+
+
+def bind(inputs: Sequence[Tensor], arrays: Sequence[Array]) -> dict[str, int]:
+    """The named dimensions' values that the shapes of `arrays` give.
+
+    Raises `InputError` where a rank, a size, or a second value of a name does not fit.
+    """
+    found: dict[str, Bound] = {}
+    for node, array in zip(inputs, arrays, strict=True):
+        if array.ndim != node.ndim:
+            raise InputError(
+                f"input {node.name} has {node.ndim} axes {sizes.show(node.shape)}, but "
+                f"an array of {array.ndim} axes {list(array.shape)} was given; "
+                f"{line_of(node)}"
+            )
+        for axis, size in enumerate(node.shape):
+            if (name := plain_name(size)) is not None:
+                _bind_name(found, name, node, axis, array.shape[axis])
+    dims = {name: bound.n for name, bound in found.items()}
+    for node, array in zip(inputs, arrays, strict=True):
+        _require_sizes(node, array, dims)
+    return dims
+
+
+def _bind_name(
+    found: dict[str, Bound], name: str, node: Tensor, axis: int, n: int
+) -> None:
+    before = found.setdefault(name, Bound(n, node.name))
+    if before.n != n:
+        raise InputError(
+            f"dimension {name} has one value in a call, but it is {before.n} in "
+            f"{before.by} and {n} in axis {axis} of {node.name}; {line_of(node)}"
+        )
+
+
+def _require_sizes(node: Tensor, array: Array, dims: Mapping[str, int]) -> None:
+    for axis, size in enumerate(node.shape):
+        wanted = sizes.evaluate(size, dims)
+        if array.shape[axis] != wanted:
+            stated = str(size) if isinstance(size, int) else f"{size} = {wanted}"
+            raise InputError(
+                f"axis {axis} of input {node.name} has size {stated}, but "
+                f"{array.shape[axis]} in the array given, {list(array.shape)}; "
+                f"{line_of(node)}"
+            )
+
+
+def plain_name(size: Size) -> str | None:
+    """The name, when `size` is one named dimension and nothing more."""
+    if isinstance(size, Dim) and len(size.terms) == 1:
+        (monomial, factor) = size.terms[0]
+        if factor == 1 and len(monomial) == 1 and isinstance(monomial[0], str):
+            return monomial[0]
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A size that the graph needs to be at least `least` unless `count` is 0."""
+
+    node: Tensor
+    size: Size
+    least: int
+    rule: str
+    count: Size = 1
+
+
+_NEEDS_ONE = frozenset({"max", "min", "argmax"})
+_INSIDE = "a slice starts and ends inside its axis"
+
+
+def demands(roots: Iterable[Tensor]) -> tuple[Demand, ...]:
+    """What the named dimensions must fulfil, so that every node has a meaning."""
+    found: dict[tuple[Size, int, str], Demand] = {}
+    for node in walk(roots):
+        for demand in _demands_of(node):
+            if isinstance(demand.size, Dim):
+                found.setdefault((demand.size, demand.least, demand.rule), demand)
+    return tuple(found.values())
+
+
+def _demands_of(node: Tensor) -> Iterable[Demand]:
+    if node.op == "input":
+        return
+    for size in node.shape:
+        if plain_name(size) is None:
+            yield Demand(node, size, 0, "a size is not negative")
+    if node.op in _NEEDS_ONE:
+        for axis in node.params[0]:
+            rule = f"{node.op} needs an element"
+            yield Demand(node, node.args[0].shape[axis], 1, rule)
+    if node.op == "slice":
+        yield from _slice_demands(node)
+
+
+def _slice_demands(node: Tensor) -> Iterable[Demand]:
+    """The first and the last element of a slice lie inside the axis."""
+    starts, steps, shape = node.params
+    axes = zip(starts, steps, shape, node.args[0].shape, strict=True)
+    for start, step, n, whole in axes:
+        if n == 0:
+            continue
+        for at in (start, start + (n - 1) * step):
+            yield Demand(node, at, 0, _INSIDE, n)
+            yield Demand(node, whole - at, 1, _INSIDE, n)
+
+
+def require_demands(wanted: Sequence[Demand], dims: Mapping[str, int]) -> None:
+    """Raise `InputError` for the first demand that `dims` do not fulfil."""
+    for demand in wanted:
+        n = sizes.evaluate(demand.size, dims)
+        if n < demand.least and sizes.evaluate(demand.count, dims) != 0:
+            named = ", ".join(f"{k} = {dims[k]}" for k in sorted(sizes.names(demand.size)))
+            raise InputError(
+                f"{demand.rule}: {demand.size} must be at least {demand.least}, but it "
+                f"is {n} when {named}; the node was made at {demand.node.where}"
+            )
+
+
+def require_known_names(inputs: Sequence[Tensor], roots: Iterable[Tensor]) -> None:
+    """Raise `GraphError` for a named dimension that no input's own axis gives."""
+    given = {plain_name(size) or "" for node in inputs for size in node.shape}
+    for node in walk([*roots, *inputs]):
+        mentioned = node.params if node.op == "size" else node.shape
+        for name in sorted(_names(mentioned) - given):
+            raise GraphError(
+                f"dimension {name} is the size of an axis of no input, so that it has "
+                f"no value in a call; it stands in {node.type} made at {node.where}"
+            )
+
+
+def _names(shape: Shape) -> set[str]:
+    return {name for size in shape for name in sizes.names(size)}

@@ -1,0 +1,208 @@
+"""Calling a compiled expression: arrays in, arrays out, states updated in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from exprgrad.errors import DTypeError, GraphError, InputError, ShapeError
+from exprgrad.graph.elementwise import as_tensor
+from exprgrad.graph.leaves import step
+from exprgrad.graph.mode import in_mode
+from exprgrad.graph.node import walk
+from exprgrad.graph.tensor import Tensor
+from exprgrad.runtime.arguments import (
+    as_array,
+    bind,
+    demands,
+    line_of,
+    require_demands,
+    require_finite,
+    require_known_names,
+)
+from exprgrad.runtime.compile import compile_graph
+
+Outputs = Any  # a Tensor, a list, a tuple or a dict of them, or None
+Updates = Mapping[Tensor, Any]
+
+
+class Function:
+    """A compiled expression, made by `function`; any number of threads may call it.
+
+    `inputs`, `outputs` and `updates` are the expressions it was made of.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Outputs,
+        updates: dict[Tensor, Tensor],
+        training: bool,
+        check_finite: bool,
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.outputs = outputs
+        self.updates = updates
+        self.training = training
+        self.check_finite = check_finite
+        self._names = tuple(node.name for node in self.inputs)
+        flat, self._rebuild = _flattened(outputs)
+        roots = [*flat, *updates.values()]
+        image = in_mode(roots, training)
+        results = [image[node] for node in flat]
+        changes = {state: image[new] for state, new in updates.items()}
+        self._demands = demands([*results, *changes.values()])
+        self._program = compile_graph(self.inputs, results, changes)
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """Run once. Arguments stand in the order of `inputs`, or bear their names."""
+        arrays = [
+            as_array(node, value)
+            for node, value in zip(self.inputs, self._ordered(values, named), strict=True)
+        ]
+        dims = bind(self.inputs, arrays)
+        require_demands(self._demands, dims)
+        if self.check_finite:
+            for name, array in zip(self._names, arrays, strict=True):
+                require_finite(f"input {name}", array)
+        results = self._program.run(arrays, dims)
+        if self.check_finite:
+            for i, array in enumerate(results):
+                require_finite(f"output {i}", array)
+        return self._rebuild([array[()] if not array.ndim else array for array in results])
+
+    def _ordered(self, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        if len(values) > len(self.inputs):
+            raise InputError(
+                f"{self} takes {len(self.inputs)} inputs ({', '.join(self._names)}), "
+                f"but {len(values)} were given"
+            )
+        given = dict(zip(self._names, values, strict=False))
+        for name, value in named.items():
+            if name not in self._names:
+                known = ", ".join(self._names) or "none"
+                raise InputError(f"{self} has no input {name}; its inputs are: {known}")
+            if name in given:
+                raise InputError(f"input {name} was given twice, by place and by name")
+            given[name] = value
+        for node in self.inputs:
+            if node.name not in given:
+                raise InputError(f"{self} misses input {line_of(node)}")
+        return [given[name] for name in self._names]
+
+    def __repr__(self) -> str:
+        flat, _ = _flattened(self.outputs)
+        results = ", ".join(str(node.type) for node in flat) or "nothing"
+        inputs = ", ".join(f"{node.name}: {node.type}" for node in self.inputs)
+        changed = ", ".join(node.name for node in self.updates)
+        return f"<function ({inputs}) -> {results}{changed and f', updates {changed}'}>"
+
+
+def function(
+    inputs: Tensor | Sequence[Tensor],
+    outputs: Outputs = None,
+    updates: Updates | None = None,
+    *,
+    training: bool | None = None,
+    check_finite: bool = False,
+) -> Function:
+    """Compile expressions to a native function of `inputs`.
+
+    The result has the structure of `outputs`: a tensor, a list, a tuple, a dict, or
+    None. Each call also gives every key of `updates`, a state or a parameter, its new
+    value; all of them read the old values. Where `step` or a random number is read and
+    `updates` are given, `step` counts the calls. `training` chooses the meaning of
+    dropout and batch normalisation: training where there are updates, else inference.
+
+    Arrays of the right dtype and layout are used in place; integers become floats and
+    float64 becomes float32, but a float never becomes an integer. Results are fresh.
+
+    Raises `GraphError` for an input that is used but not listed, `InputError` from the
+    call where arrays do not fit, and `NonFiniteError` with `check_finite`.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", ("batch",))
+    >>> f = eg.function([x], {"total": eg.sum(x)})
+    >>> f.inputs
+    (x: f32[batch],)
+    """
+    listed = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    flat, rebuild = _flattened(outputs)
+    kept = rebuild([_expression(node) for node in flat])
+    flat, _ = _flattened(kept)
+    changes = _checked_updates(updates or {})
+    roots = [*flat, *changes.values()]
+    if changes and step not in changes and _counts(roots):
+        changes[step] = step + 1
+    _require_inputs(listed, roots)
+    require_known_names(listed, roots)
+    mode = bool(changes) if training is None else training
+    return Function(listed, kept, changes, mode, check_finite)
+
+
+def _flattened(
+    outputs: Outputs,
+) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """The tensors in `outputs`, and how to give a list of as many its structure."""
+    if outputs is None:
+        return [], lambda results: None
+    if isinstance(outputs, Mapping):
+        keys = list(outputs)
+        return list(outputs.values()), lambda results: dict(zip(keys, results, strict=True))
+    if isinstance(outputs, list | tuple):
+        return list(outputs), type(outputs)
+    return [outputs], lambda results: results[0]
+
+
+def _expression(value: Any) -> Tensor:
+    if isinstance(value, Tensor | np.ndarray | np.generic | bool | int | float):
+        return as_tensor(value)
+    raise GraphError(f"an output is an expression, not {type(value).__name__}")
+
+
+def _checked_updates(updates: Updates) -> dict[Tensor, Tensor]:
+    return {state: checked_update(state, new) for state, new in updates.items()}
+
+
+def checked_update(state: Tensor, new: Any) -> Tensor:
+    """`new` as an expression that fits the memory of `state`.
+
+    Raises `GraphError`, `ShapeError` or `DTypeError`, which name the state.
+    """
+    if not isinstance(state, Tensor) or state.op not in ("state", "parameter"):
+        given = state.op if isinstance(state, Tensor) else type(state).__name__
+        raise GraphError(f"updates are of states and parameters, not of {given}")
+    new = as_tensor(new, state)
+    about = f"the update of {line_of(state)}"
+    if new.shape != state.shape:
+        raise ShapeError(f"{about} has its shape, but the expression is {new.type}")
+    if new.dtype != state.dtype:
+        raise DTypeError(
+            f"{about} has its dtype, but the expression is {new.type}; use eg.astype"
+        )
+    return new
+
+
+def _counts(roots: Sequence[Tensor]) -> bool:
+    """Whether the value of `step` matters to `roots`."""
+    return any(node is step or node.op == "random" for node in walk(roots))
+
+
+def _require_inputs(inputs: Sequence[Tensor], roots: Sequence[Tensor]) -> None:
+    seen: set[str] = set()
+    for node in inputs:
+        if not isinstance(node, Tensor) or node.op != "input":
+            given = node.op if isinstance(node, Tensor) else type(node).__name__
+            raise GraphError(f"inputs of a function are made by eg.input, not by {given}")
+        if node.name in seen:
+            raise GraphError(f"input {node.name} is listed twice; names differ")
+        seen.add(node.name)
+    listed = set(inputs)
+    for node in walk(roots):
+        if node.op == "input" and node not in listed:
+            raise GraphError(
+                f"input {line_of(node)} is used by the outputs or the updates, but is "
+                f"not among the inputs ({', '.join(sorted(seen)) or 'none'})"
+            )
