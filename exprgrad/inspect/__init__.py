@@ -1,0 +1,1 @@
+"""Ways to see a program: as mathematics, as a picture, stage by stage."""
