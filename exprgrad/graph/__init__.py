@@ -1,6 +1,6 @@
 """The symbolic language: what a user writes, and what every later stage reads."""
 
-from exprgrad.graph import elementwise, indexing, movement, reduction
+from exprgrad.graph import elementwise, indexing, movement, reduction, show
 from exprgrad.graph.tensor import FUNCTIONS
 
 FUNCTIONS.update(
@@ -12,3 +12,4 @@ FUNCTIONS.update(
     }
 )
 FUNCTIONS["getitem"] = indexing.getitem
+FUNCTIONS["show"] = show.show

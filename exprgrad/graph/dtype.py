@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exprgrad.errors import DTypeError
 
@@ -92,3 +94,17 @@ def weak(value: bool | int | float, like: DType) -> DType:
     if "bif".index(kind) <= "bif".index(like.kind):
         return like
     return int64 if kind == "i" else float32
+
+
+def convert(array: NDArray[Any], dtype: DType) -> NDArray[Any]:
+    """`array` as `dtype`: a float drops its fraction and is held inside an integer's range.
+
+    NaN becomes 0. (NumPy and C leave these two undefined.)
+    """
+    if array.dtype.kind != "f" or dtype.kind != "i":
+        return array.astype(dtype.numpy)
+    limits = np.iinfo(dtype.numpy)
+    inside = (array >= float(limits.min)) & (array < float(limits.max))
+    exact = np.where(inside, array, 0).astype(dtype.numpy)
+    above = np.where(array >= float(limits.max), limits.max, limits.min)
+    return np.where(inside | np.isnan(array), exact, above.astype(dtype.numpy))

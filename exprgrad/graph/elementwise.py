@@ -10,7 +10,7 @@ import numpy as np
 from exprgrad.errors import ShapeError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Shape, Size, as_size
-from exprgrad.graph.dtype import DType, as_dtype, promote, weak
+from exprgrad.graph.dtype import DType, as_dtype, convert, promote, weak
 from exprgrad.graph.tensor import Constant, Operand, Tensor, apply
 
 
@@ -90,7 +90,11 @@ def astype(x: Operand, dtype: object) -> Tensor:
     """`x` converted to `dtype`; a float becomes an integer by dropping its fraction."""
     x = as_tensor(x)
     exact = as_dtype(dtype)
-    return x if x.dtype == exact else apply("cast", (x,), (exact,))
+    if x.dtype == exact:
+        return x
+    if x.op == "constant":
+        return constant(convert(x.params[0].array, exact), exact)
+    return apply("cast", (x,), (exact,))
 
 
 def operands(*values: Operand, dtype: DType | None = None) -> tuple[Tensor, ...]:

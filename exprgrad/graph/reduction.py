@@ -59,13 +59,17 @@ def argmax(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Index of the first largest element; of several axes, in row-major order."""
     x = _numeric(x)
     axes = as_axes(axis, x.ndim)
+    if any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(f"argmax of no elements is not defined: axis {axes} of {x.type}")
     result = apply("argmax", (x,), (axes,))
     return _kept(result, x, axes) if keepdims else result
 
 
 def argmin(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Index of the first smallest element; of several axes, in row-major order."""
-    return argmax(-as_tensor(x), axis, keepdims)
+    x = _numeric(x)
+    reverse = -x if x.dtype.kind == "f" else -1 - x  # -x of the least integer is itself
+    return argmax(reverse, axis, keepdims)
 
 
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -77,8 +81,10 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     x = as_tensor(x)
     x = x if x.dtype.kind == "f" else astype(x, dtypes.float32)
-    n = count(tuple(x.shape[a] for a in as_axes(axis, x.ndim)))
-    return sum(x, axis, keepdims) / astype(size_value(n), x.dtype)
+    axes = as_axes(axis, x.ndim)
+    n = count(tuple(x.shape[a] for a in axes))
+    result = sum(x, axes) / astype(size_value(n), x.dtype)
+    return _kept(result, x, axes) if keepdims else result
 
 
 def var(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
@@ -86,8 +92,11 @@ def var(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = F
     x = as_tensor(x)
     axes = as_axes(axis, x.ndim)
     squares = (x - mean(x, axes, keepdims=True)) ** 2
+    if not correction:
+        return mean(squares, axes, keepdims)
     n = astype(size_value(count(tuple(x.shape[a] for a in axes))), squares.dtype)
-    return sum(squares, axes, keepdims) / (n - correction)
+    result = sum(squares, axes) / (n - correction)
+    return _kept(result, x, axes) if keepdims else result
 
 
 def norm(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
