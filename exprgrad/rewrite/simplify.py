@@ -1,0 +1,75 @@
+"""The rewrites as whole passes: from output expressions to output expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from exprgrad.graph.mode import rebuilt, replaced
+from exprgrad.graph.node import transform
+from exprgrad.graph.ops import OPS
+from exprgrad.graph.tensor import Tensor, apply
+from exprgrad.rewrite import algebra, stability
+from exprgrad.rewrite.fixpoint import by_op, fixpoint
+from exprgrad.rewrite.fold import fold
+from exprgrad.rewrite.match import Rule
+
+FOLDS = [Rule(op, fold, f"fold {op}") for op in OPS if OPS[op].group != "leaf"]
+SAFE = [row.rule() for row in (*algebra.ROWS, *stability.ROWS)]
+
+STABILIZE = by_op([*FOLDS, *SAFE])
+SIMPLIFY = by_op([*FOLDS, *SAFE])
+
+
+def stabilize(outputs: Sequence[Tensor], keep: Collection[Tensor] = ()) -> list[Tensor]:
+    """`outputs` spelled so that neither value nor gradient overflows or cancels.
+
+    The nodes `keep`, such as those that a gradient is asked of, stay what they are:
+    nothing at or below them is rewritten.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x")
+    >>> stabilize([eg.log(1 / (1 + eg.exp(-x)))])
+    [-softplus(-x)]
+    """
+    stand_ins = {
+        node: apply("input", (), (node.shape, node.dtype, f"kept {number}"))
+        for number, node in enumerate(keep)
+        if node.args
+    }
+    originals = {stand_in: node for node, stand_in in stand_ins.items()}
+    hidden = _replaced(outputs, stand_ins)
+    return _replaced(fixpoint(hidden, STABILIZE), originals)
+
+
+def _replaced(outputs: Sequence[Tensor], by: dict[Tensor, Tensor]) -> list[Tensor]:
+    image = replaced(outputs, by)
+    return [image[output] for output in outputs]
+
+
+def simplify(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """`outputs` in a shorter, faster and numerically safer form of equal value.
+
+    Equal subexpressions are one node, constants are folded, movement is composed.
+    Raises `CompileError` naming the rules when they do not come to an end.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x")
+    >>> simplify([(x * 1 + 0) ** 2])
+    [x * x]
+    """
+    return fixpoint(outputs, SIMPLIFY)
+
+
+def erase(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """`outputs` without the marks that only a gradient reads.
+
+    `stop_gradient(x)` and `custom(x, ...)` become x. Taken after the gradient.
+    """
+    image = transform(outputs, _erased)
+    return [image[output] for output in outputs]
+
+
+def _erased(node: Tensor, args: tuple[Tensor, ...]) -> Tensor:
+    if node.op in ("stop_gradient", "custom"):
+        return args[0]
+    return rebuilt(node, args)
