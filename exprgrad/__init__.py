@@ -20,6 +20,13 @@ PUBLIC = {
         concat stack sliding_window take scatter_add""",
     "exprgrad.graph.reduction": """sum max min argmax argmin mean var norm prod
         cumulative_sum einsum matmul tensordot""",
+    "exprgrad.interop.symbolic": "scalar_function",
+    "exprgrad.interop.reading": "from_sympy",
+    "exprgrad.interop.writing": "to_sympy",
+    "exprgrad.interop.graphs": "to_networkx",
+    "exprgrad.inspect.explain": "explain",
+    "exprgrad.inspect.math": "to_latex",
+    "exprgrad.inspect.picture": "to_dot",
 }
 _MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names.split()}
 _SUBMODULES = ("nn", "optim", "init", "random", "train", "inspect", "interop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -229,6 +230,21 @@ class Tensor(Node):
         """The elements converted to `dtype`."""
         return FUNCTIONS["astype"](self, dtype)
 
+    def to_networkx(self) -> Any:
+        """The graph of this expression as a `networkx.MultiDiGraph`."""
+        return _upstairs("interop.graphs", "to_networkx")(self)
+
+    def show(self) -> Any:
+        """A picture of the graph, which a notebook draws and `save` writes."""
+        return _upstairs("inspect.picture", "show")(self)
+
+    def _repr_svg_(self) -> str | None:
+        svg: str | None = _upstairs("inspect.picture", "repr_svg")(self)
+        return svg
+
+    def _repr_latex_(self) -> str:
+        return str(_upstairs("inspect.math", "repr_latex")(self))
+
     # Python asks these of a value, which an expression does not have yet
 
     def __bool__(self) -> NoReturn:
@@ -256,6 +272,14 @@ class Tensor(Node):
 
     def __repr__(self) -> str:
         return str(FUNCTIONS["show"](self))
+
+
+def _upstairs(module: str, name: str) -> Callable[..., Any]:
+    """A function of a higher room, which is loaded when the user asks for a view."""
+    function: Callable[..., Any] = getattr(
+        importlib.import_module(f"exprgrad.{module}"), name
+    )
+    return function
 
 
 def apply(op: str, args: tuple[Tensor, ...], params: tuple[Any, ...] = ()) -> Tensor:
