@@ -1,5 +1,6 @@
 """The chain rule: from an expression the expressions of its derivatives."""
 
+from exprgrad.grad.check import check_grad
 from exprgrad.grad.sweep import (
     grad,
     hessian,
@@ -10,4 +11,13 @@ from exprgrad.grad.sweep import (
     vjp,
 )
 
-__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = [
+    "grad",
+    "value_and_grad",
+    "jvp",
+    "vjp",
+    "jacobian",
+    "hessian",
+    "hvp",
+    "check_grad",
+]
