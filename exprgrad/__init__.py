@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 PUBLIC = {
+    "exprgrad.graph.tensor": "Tensor",
     "exprgrad.graph.leaves": "input parameter state step",
     "exprgrad.graph.dtype": "float32 float64 int32 int64 bool_",
     "exprgrad.graph.elementwise": """constant astype where full broadcast_to
@@ -16,32 +17,48 @@ PUBLIC = {
         negative abs sign floor exp expm1 log log1p sqrt rsqrt tanh sigmoid softplus
         erf sin cos equal not_equal less less_equal greater greater_equal
         logical_and logical_or logical_not""",
+    "exprgrad.graph.creation": """zeros ones zeros_like ones_like arange linspace""",
     "exprgrad.graph.movement": """reshape permute_dims expand_dims squeeze pad flip
-        concat stack sliding_window take scatter_add""",
-    "exprgrad.graph.reduction": """sum max min argmax argmin mean var norm prod
+        concat stack sliding_window take take_along_axis scatter_add""",
+    "exprgrad.graph.reduction": """sum max min argmax argmin mean var std norm prod
         cumulative_sum einsum matmul tensordot""",
-    "exprgrad.interop.symbolic": "scalar_function",
-    "exprgrad.interop.reading": "from_sympy",
-    "exprgrad.interop.writing": "to_sympy",
-    "exprgrad.interop.graphs": "to_networkx",
+    "exprgrad.graph.activations": """relu leaky_relu elu gelu silu softmax log_softmax
+        logsumexp clip square one_hot""",
+    "exprgrad.graph.convolution": "conv2d max_pool2d avg_pool2d",
+    "exprgrad.graph.special": "stop_gradient custom_gradient",
+    "exprgrad.graph.show": "listing",
+    "exprgrad.grad": """grad value_and_grad jvp vjp jacobian hessian hvp check_grad""",
+    "exprgrad.rewrite.simplify": "simplify",
+    "exprgrad.runtime.function": "function",
     "exprgrad.inspect.explain": "explain",
-    "exprgrad.inspect.math": "to_latex",
-    "exprgrad.inspect.picture": "to_dot",
+    "exprgrad.interop.symbolic": "scalar_function from_sympy",
+    "exprgrad.train": """Trainer Callback EarlyStopping""",
+    "exprgrad.errors": """ExprgradError ShapeError DTypeError GraphError InputError
+        IndexOutOfRange NonFiniteError CompileError""",
+}
+SUBMODULES = {
+    "nn": "exprgrad.nn",
+    "init": "exprgrad.nn.init",
+    "random": "exprgrad.graph.random",
+    "train": "exprgrad.train",
+    "optim": "exprgrad.train.optim",
+    "inspect": "exprgrad.inspect",
+    "interop": "exprgrad.interop",
 }
 _MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names.split()}
-_SUBMODULES = ("nn", "optim", "init", "random", "train", "inspect", "interop")
 
 __version__ = "0.1.0"
-__all__ = [*_MODULE_OF, "__version__"]
+__all__ = [*_MODULE_OF, *SUBMODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        importlib.import_module("exprgrad.graph")
-        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"exprgrad has no {name!r}")
+    if name not in _MODULE_OF and name not in SUBMODULES:
+        raise AttributeError(f"exprgrad has no {name!r}")
+    importlib.import_module("exprgrad.graph")
+    module = importlib.import_module(SUBMODULES.get(name) or _MODULE_OF[name])
+    value = module if name in SUBMODULES else getattr(module, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

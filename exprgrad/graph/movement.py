@@ -15,6 +15,7 @@ from exprgrad.graph.elementwise import (
     astype,
     broadcast_to,
     constant,
+    size_value,
 )
 from exprgrad.graph.tensor import Operand, Tensor, apply
 
@@ -233,3 +234,30 @@ def scatter_add(updates: Operand, index: Operand, size: Size, axis: int = 0) -> 
     axis = as_axis(axis, updates.ndim)
     size = as_size(size)
     return apply("scatter_add", (updates, bound(index, size)), (axis, size))
+
+
+def take_along_axis(x: Operand, index: Operand, axis: int = -1) -> Tensor:
+    """Element `index` of each row of `x` along `axis`; the other axes are matched.
+
+    >>> import exprgrad as eg
+    >>> x, y = eg.input("x", ("batch", 10)), eg.input("y", ("batch", 1), "int64")
+    >>> eg.take_along_axis(x, y).shape
+    (batch, 1)
+    """
+    x, index = as_tensor(x), as_tensor(index)
+    axis = as_axis(axis, x.ndim)
+    if index.ndim != x.ndim:
+        raise ShapeError(f"take_along_axis: {index.type} has not the axes of {x.type}")
+    n = index.shape[axis]
+    shape = tuple(n if a == axis else size for a, size in enumerate(x.shape))
+    places = [iota(size) for size in shape]
+    places[axis] = bound(index, x.shape[axis])
+    flat = constant(0, dtypes.int64)
+    for a, place in enumerate(places):
+        along = place if a == axis else reshape(place, _along(a, x.ndim, shape[a]))
+        flat = flat * size_value(x.shape[a]) + along if a else along
+    return apply("gather", (reshape(x, (-1,)), broadcast_to(flat, shape)), (0,))
+
+
+def _along(axis: int, ndim: int, n: Size) -> Shape:
+    return tuple(n if a == axis else 1 for a in range(ndim))

@@ -180,6 +180,8 @@ def _scatter_add(op: str, args: tuple[Type, ...], params: Params) -> Type:
 
 
 def _random(op: str, args: tuple[Type, ...], params: Params) -> Type:
+    counters = all(a == Type((), int64) for a in args) and len(args) == 2
+    _require(counters, op, args, "step and seed, int64 scalars,", DTypeError)
     return Type(params[1], params[2])
 
 

@@ -28,10 +28,11 @@ def _reduce(op: str, x: Operand, axis: Axis, keepdims: bool) -> Tensor:
     if op != "sum" and any(x.shape[a] == 0 for a in axes):
         raise ShapeError(f"{op} of no elements is not defined: axis {axes} of {x.type}")
     result = apply(op, (x,), (axes,)) if axes else x
-    return _kept(result, x, axes) if keepdims else result
+    return kept(result, x, axes) if keepdims else result
 
 
-def _kept(result: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+def kept(result: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """`result`, a reduction of `x` over `axes`, with these axes put back as units."""
     return reshape(result, tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
 
 
@@ -62,7 +63,7 @@ def argmax(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     if any(x.shape[a] == 0 for a in axes):
         raise ShapeError(f"argmax of no elements is not defined: axis {axes} of {x.type}")
     result = apply("argmax", (x,), (axes,))
-    return _kept(result, x, axes) if keepdims else result
+    return kept(result, x, axes) if keepdims else result
 
 
 def argmin(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -84,7 +85,7 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     axes = as_axes(axis, x.ndim)
     n = count(tuple(x.shape[a] for a in axes))
     result = sum(x, axes) / astype(size_value(n), x.dtype)
-    return _kept(result, x, axes) if keepdims else result
+    return kept(result, x, axes) if keepdims else result
 
 
 def var(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
@@ -96,7 +97,12 @@ def var(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = F
         return mean(squares, axes, keepdims)
     n = astype(size_value(count(tuple(x.shape[a] for a in axes))), squares.dtype)
     result = sum(squares, axes) / (n - correction)
-    return _kept(result, x, axes) if keepdims else result
+    return kept(result, x, axes) if keepdims else result
+
+
+def std(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """Standard deviation over `axis`: the square root of `var`."""
+    return sqrt(var(x, axis, correction, keepdims))
 
 
 def norm(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -122,7 +128,7 @@ def prod(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     kept = tuple(x.shape[a] for a in rest)
     flat = reshape(permute_dims(x, (*axes, *rest)), (-1, *kept)) if axes else x
     result = _product(flat) if axes else x
-    return _kept(result, x, axes) if keepdims else result
+    return kept(result, x, axes) if keepdims else result
 
 
 def _product(x: Tensor) -> Tensor:
@@ -245,5 +251,3 @@ def tensordot(a: Operand, b: Operand, axes: int = 2) -> Tensor:
     la = letters[: a.ndim]
     lb = la[a.ndim - axes :] + letters[a.ndim : a.ndim + b.ndim - axes]
     return einsum(f"{la},{lb}->{la[: a.ndim - axes]}{lb[axes:]}", a, b)
-
-

@@ -218,6 +218,18 @@ class Tensor(Node):
         """Minimum over `axis` (all axes when None)."""
         return FUNCTIONS["min"](self, axis=axis, keepdims=keepdims)
 
+    def var(self, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+        """Variance over `axis` (all axes when None)."""
+        return FUNCTIONS["var"](self, axis, correction, keepdims)
+
+    def std(self, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+        """Standard deviation over `axis` (all axes when None)."""
+        return FUNCTIONS["std"](self, axis, correction, keepdims)
+
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Index of the first largest element over `axis` (all axes when None)."""
+        return FUNCTIONS["argmax"](self, axis, keepdims)
+
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in row-major order under another shape; one -1 is inferred."""
         return FUNCTIONS["reshape"](self, shape[0] if len(shape) == 1 else shape)
@@ -225,6 +237,11 @@ class Tensor(Node):
     def permute_dims(self, axes: Any) -> Tensor:
         """The axes in another order."""
         return FUNCTIONS["permute_dims"](self, axes)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """The axes in another order; reversed when none is given."""
+        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        return FUNCTIONS["permute_dims"](self, given) if axes else self.T
 
     def astype(self, dtype: Any) -> Tensor:
         """The elements converted to `dtype`."""
