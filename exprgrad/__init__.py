@@ -31,7 +31,12 @@ PUBLIC = {
     "exprgrad.rewrite.simplify": "simplify",
     "exprgrad.runtime.function": "function",
     "exprgrad.inspect.explain": "explain",
-    "exprgrad.interop.symbolic": "scalar_function from_sympy",
+    "exprgrad.inspect.math": "to_latex",
+    "exprgrad.inspect.picture": "to_dot",
+    "exprgrad.interop.graphs": "to_networkx",
+    "exprgrad.interop.reading": "from_sympy",
+    "exprgrad.interop.symbolic": "scalar_function",
+    "exprgrad.interop.writing": "to_sympy",
     "exprgrad.train": """Trainer Callback EarlyStopping""",
     "exprgrad.errors": """ExprgradError ShapeError DTypeError GraphError InputError
         IndexOutOfRange NonFiniteError CompileError""",
