@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import reduce
 
 from exprgrad.errors import GraphError
-from exprgrad.grad.reverse import reverse
+from exprgrad.grad.reverse import check_cotangents, reverse
 from exprgrad.grad.vjp import VJP, first_extreme, total
 from exprgrad.graph.elementwise import add, like, where
 from exprgrad.graph.leaves import input
@@ -90,7 +90,9 @@ def custom(ts: Tangents, y: Tensor, value: Tensor, *inputs: Tensor) -> Tensor:
     c = input("cotangent of custom", y.shape, y.dtype)
     rule = VJP["custom"]
     assert rule is not None
-    pairs = zip(rule(c, y, value, *inputs), ts, strict=True)
+    parts = rule(c, y, value, *inputs)
+    check_cotangents(y, parts)
+    pairs = zip(parts, ts, strict=True)
     terms = [g * t for g, t in pairs if g is not None and t is not None]
     seeds = [(term, like(term, 1.0)) for term in terms]
     moved = reverse(seeds, [c]).get(c, like(y, 0.0))

@@ -37,7 +37,7 @@ def _pull(
         return
     with lines_of(node.where):
         parts = applied("gradient", rule, node, g, node, *node.args)
-        _check_cotangents(node, parts)
+        check_cotangents(node, parts)
         for argument, part in zip(node.args, parts, strict=True):
             if argument in active and part is not None:
                 _accumulate(found, argument, part)
@@ -71,7 +71,8 @@ def applied(what: str, rule: Callable[..., Any], node: Tensor, *args: Any) -> An
         raise
 
 
-def _check_cotangents(node: Tensor, parts: Sequence[Tensor | None]) -> None:
+def check_cotangents(node: Tensor, parts: Sequence[Tensor | None]) -> None:
+    """One for each argument, of its type: a user's own rule may be wrong."""
     if len(parts) != len(node.args):
         raise GraphError(
             f"gradient of {node.op}: {len(node.args)} arguments and {len(parts)} "
