@@ -1,0 +1,66 @@
+"""How much work loops are, as far as that is known before they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+from exprgrad.graph import dims
+from exprgrad.graph.dims import Size
+from exprgrad.loop import ir
+from exprgrad.loop.ir import Axis, Kernel, Scalar
+from exprgrad.loop.place import COSTS
+
+# What a named dimension counts for in estimates.
+TYPICAL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a schedule has to know of the processor."""
+
+    vector_bytes: int = 64
+    registers: int = 32
+
+    def lanes(self, element_bytes: int) -> int:
+        """Elements in a vector."""
+        return self.vector_bytes // element_bytes
+
+
+def typical(size: Size) -> int:
+    """A size as a number, named dimensions taken as typical."""
+    if isinstance(size, int):
+        return size
+    return max(1, dims.evaluate(size, dict.fromkeys(dims.names(size), TYPICAL)))
+
+
+def points(axes: Iterable[Axis]) -> int:
+    """How often the body of loops over `axes` runs."""
+    return prod(typical(axis.extent) for axis in axes)
+
+
+def work(kernel: Kernel) -> int:
+    """Additions, or what takes as long, of one run of the kernel."""
+    total = 0
+    seen: set[tuple[Scalar, frozenset[Axis]]] = set()
+    for store in kernel.stores:
+        stack = [(store.value, frozenset(store.axes))]
+        while stack:
+            node, around = stack.pop()
+            if (node, around) in seen:
+                continue
+            seen.add((node, around))
+            inner = around | set(node.params[1]) if node.op == "reduce" else around
+            total += COSTS.get(node.op, 1) * points(ir.free_axes(node) & around)
+            stack += [(argument, inner) for argument in node.args]
+    return total
+
+
+def flops(kernel: Kernel) -> int:
+    """Floating-point operations of the sums of products, two a product."""
+    return sum(
+        2 * points(ir.free_axes(node)) * points(node.params[1])
+        for node in ir.scalars(kernel)
+        if node.op == "reduce" and node.params[0] == "sum"
+    )

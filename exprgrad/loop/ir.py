@@ -1,0 +1,360 @@
+"""Kernels: stores inside loops, whose values are scalar expressions of the loops' axes.
+
+    kernel  = store...                                stores that share outer axes share loops
+    store   = for axis...: buffer[index...] = value   (or += value)
+    value   = READ buffer[index...] | REDUCE kind over axis...: value | AXIS | SIZE
+            | an elementwise operation of the language above, on scalars
+
+The same record as above the line, `Node`, holds the scalars, so that equal scalars are
+one object. Nothing in this package knows which machine the loops run on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from exprgrad.errors import Where
+from exprgrad.graph import dtype as dtypes
+from exprgrad.graph.dims import Shape, Size
+from exprgrad.graph.dtype import DType
+from exprgrad.graph.node import Node, Type, intern, walk
+from exprgrad.graph.ops import OPS
+from exprgrad.graph.tensor import Constant, Tensor
+
+_numbers = itertools.count()
+
+
+class Scalar(Node):
+    """A scalar expression inside a kernel."""
+
+    __slots__ = ()
+    args: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Axis:
+    """A loop: its name in listings and the number of its iterations."""
+
+    name: str
+    extent: Size
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Buffer:
+    """Memory of a tensor. `role` says who owns it: an input, a state, a constant or
+    the program (a temporary, or an output that the caller receives)."""
+
+    name: str
+    shape: Shape
+    dtype: DType
+    role: str
+    source: Tensor | None = None
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Store:
+    """`for axes: buffer[index] = value`, or `+=` when it accumulates.
+
+    `index` refers to the shape `view` (the buffer's own when None). Iterations of
+    `ordered` axes depend on one another and run one after another.
+    """
+
+    buffer: Buffer
+    axes: tuple[Axis, ...]
+    index: tuple[Scalar, ...]
+    value: Scalar
+    accumulate: bool = False
+    ordered: frozenset[Axis] = frozenset()
+    view: Shape | None = None
+
+    def place(self) -> Affine:
+        """Where in its buffer the store falls, in elements."""
+        return flat(self.buffer.shape if self.view is None else self.view, self.index)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kernel:
+    """Stores, in the order in which each point of the shared axes performs them."""
+
+    stores: tuple[Store, ...]
+
+    @property
+    def name(self) -> str:
+        """Named after what it stores last."""
+        return self.stores[-1].buffer.name
+
+    def writes(self) -> set[Buffer]:
+        """The buffers stored to."""
+        return {store.buffer for store in self.stores}
+
+    def reads(self) -> set[Buffer]:
+        """The buffers read from."""
+        return {node.params[0] for node in scalars(self) if node.op == "read"}
+
+
+def scalars(kernel: Kernel) -> list[Scalar]:
+    """Every scalar of a kernel, arguments before users."""
+    return walk(root for s in kernel.stores for root in (*s.index, s.value))
+
+
+# Making scalars
+
+
+def scalar(
+    op: str,
+    args: tuple[Scalar, ...],
+    params: tuple[Any, ...],
+    dtype: DType,
+    where: Where | None = None,
+) -> Scalar:
+    """The one scalar with these fields."""
+    return intern(Scalar, op, args, params, Type((), dtype), where)
+
+
+def axis_value(axis: Axis) -> Scalar:
+    """The number of the current iteration of `axis`."""
+    return scalar("axis", (), (axis,), dtypes.int64)
+
+
+def number(value: int) -> Scalar:
+    """An integer constant."""
+    return scalar("constant", (), (Constant(value, dtypes.int64),), dtypes.int64)
+
+
+def zero(dtype: DType) -> Scalar:
+    """The number 0 of an element type."""
+    return scalar("constant", (), (Constant(0, dtype),), dtype)
+
+
+def size(value: Size) -> Scalar:
+    """A size as a scalar: a constant, or known at run time."""
+    if isinstance(value, int):
+        return number(value)
+    return scalar("size", (), (value,), dtypes.int64)
+
+
+def read(
+    buffer: Buffer, view: Shape, index: Sequence[Scalar], guard: Scalar | None = None
+) -> Scalar:
+    """`buffer`, seen under the shape `view`, at `index`; 0 where `guard` is false."""
+    args = (*index, guard) if guard is not None else tuple(index)
+    return scalar("read", args, (buffer, view), buffer.dtype)
+
+
+def read_parts(node: Scalar) -> tuple[Buffer, Shape, tuple[Scalar, ...], Scalar | None]:
+    """Buffer, view, index and guard of a read."""
+    buffer, view = node.params
+    rank = len(view)
+    return buffer, view, node.args[:rank], node.args[rank] if len(node.args) > rank else None
+
+
+def reduction(kind: str, args: tuple[Scalar, ...], axes: tuple[Axis, ...]) -> Scalar:
+    """`args` combined over all iterations of `axes`; kinds: sum max min argmax.
+
+    argmax takes a value and its position and gives the position of the first largest.
+    A sum directly inside a sum is one sum over the axes of both.
+    """
+    (body, *_) = args
+    if kind == "sum" and body.op == "reduce" and body.params[0] == "sum":
+        return reduction("sum", body.args, (*axes, *body.params[1]))
+    dtype = dtypes.int64 if kind == "argmax" else body.dtype
+    return scalar("reduce", args, (kind, axes), dtype)
+
+
+def add(a: Scalar, b: Scalar) -> Scalar:
+    """Sum of two integers, folded where it can be."""
+    known_a, known_b = value_of(a), value_of(b)
+    if known_a is not None and known_b is not None:
+        return number(known_a + known_b)
+    if known_a == 0 or known_b == 0:
+        return b if known_a == 0 else a
+    return scalar("add", (a, b), (), dtypes.int64)
+
+
+def times(a: Scalar, factor: Size) -> Scalar:
+    """Product of an integer and a size, folded where it can be."""
+    known = value_of(a)
+    if known is not None and isinstance(factor, int):
+        return number(known * factor)
+    if factor == 1 or known == 0:
+        return a
+    return scalar("multiply", (a, size(factor)), (), dtypes.int64)
+
+
+def value_of(node: Scalar) -> int | None:
+    """The value of an integer constant."""
+    return int(node.params[0].array) if node.op == "constant" else None
+
+
+def both(a: Scalar | None, b: Scalar | None) -> Scalar | None:
+    """The condition that both hold; None is the condition that always holds."""
+    if a is None or b is None or a is b:
+        return a if b is None else b
+    return scalar("logical_and", (a, b), (), dtypes.bool_)
+
+
+def less_equal(a: Scalar, b: Scalar) -> Scalar:
+    """The condition a <= b."""
+    return scalar("less_equal", (a, b), (), dtypes.bool_)
+
+
+# Reading scalars
+
+_free: WeakKeyDictionary[Scalar, frozenset[Axis]] = WeakKeyDictionary()
+
+
+def free_axes(node: Scalar) -> frozenset[Axis]:
+    """The axes on which the value of `node` depends."""
+    found = _free.get(node)
+    if found is None:
+        for each in walk([node]):
+            if each not in _free:
+                _free[each] = _own_axes(each)
+        found = _free[node]
+    return found
+
+
+def _own_axes(node: Scalar) -> frozenset[Axis]:
+    if node.op == "axis":
+        return frozenset(node.params)
+    inner = frozenset().union(*(_free[a] for a in node.args))
+    return inner - set(node.params[1]) if node.op == "reduce" else inner
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """`sum of factor * atom, plus offset`; an atom is an axis or an opaque integer."""
+
+    terms: tuple[tuple[Scalar, Size], ...] = ()
+    offset: Size = 0
+
+    def __add__(self, other: Affine) -> Affine:
+        total = dict(self.terms)
+        for atom, factor in other.terms:
+            total[atom] = total.get(atom, 0) + factor
+        kept = tuple((atom, factor) for atom, factor in total.items() if factor != 0)
+        return Affine(kept, self.offset + other.offset)
+
+    def __mul__(self, factor: Size) -> Affine:
+        if factor == 0:
+            return Affine()
+        return Affine(tuple((a, f * factor) for a, f in self.terms), self.offset * factor)
+
+    def same(self, other: Affine) -> bool:
+        """Whether both are equal, whatever the order of their terms."""
+        return self.offset == other.offset and set(self.terms) == set(other.terms)
+
+    def factor_of(self, axis: Axis) -> Size | None:
+        """By how much the value grows with `axis`; None when that is not constant."""
+        total: Size = 0
+        for atom, factor in self.terms:
+            if atom.op == "axis" and atom.params[0] is axis:
+                total = factor
+            elif axis in free_axes(atom):
+                return None
+        return total
+
+
+_affine: WeakKeyDictionary[Scalar, Affine] = WeakKeyDictionary()
+
+
+def affine(node: Scalar) -> Affine:
+    """`node` as a sum of multiples of axes and of opaque integers."""
+    if node not in _affine:
+        for each in walk([node]):
+            if each not in _affine:
+                _affine[each] = _affine_of(each)
+    return _affine[node]
+
+
+def _affine_of(node: Scalar) -> Affine:
+    if node.op == "constant" and node.dtype.kind == "i":
+        return Affine((), int(node.params[0].array))
+    if node.op == "size":
+        return Affine((), node.params[0])
+    if node.op == "add":
+        return _affine[node.args[0]] + _affine[node.args[1]]
+    if node.op == "multiply":
+        left, right = (_affine[a] for a in node.args)
+        if not right.terms:
+            return left * right.offset
+        if not left.terms:
+            return right * left.offset
+    return Affine(((node, 1),))
+
+
+def strides(shape: Shape) -> tuple[Size, ...]:
+    """How far apart in memory neighbours along each axis are, in elements."""
+    result: list[Size] = []
+    step: Size = 1
+    for n in reversed(shape):
+        result.insert(0, step)
+        step = n * step
+    return tuple(result)
+
+
+def offset(node: Scalar) -> Affine:
+    """Where in its buffer a read falls, in elements."""
+    _, view, index, _ = read_parts(node)
+    return flat(view, index)
+
+
+def flat(view: Shape, index: Sequence[Scalar]) -> Affine:
+    """The row-major position of `index` in an array of shape `view`."""
+    total = Affine()
+    for each, step in zip(index, strides(view), strict=True):
+        total = total + affine(each) * step
+    return total
+
+
+def substitute(node: Scalar, images: Mapping[Scalar, Scalar]) -> Scalar:
+    """`node` with each key of `images` replaced by its value."""
+    return substitute_all([node], images)[0]
+
+
+def substitute_all(roots: Iterable[Scalar], images: Mapping[Scalar, Scalar]) -> list[Scalar]:
+    """The same for several scalars at once."""
+    roots = list(roots)
+    image: dict[Scalar, Scalar] = {}
+    for node in walk(roots):
+        if node in images:
+            image[node] = images[node]
+            continue
+        args = tuple(image[a] for a in node.args)
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        image[node] = node if same else _rebuilt(node, args)
+    return [image[root] for root in roots]
+
+
+def _rebuilt(node: Scalar, args: tuple[Scalar, ...]) -> Scalar:
+    if node.op == "reduce":
+        return reduction(node.params[0], args, node.params[1])
+    return scalar(node.op, args, node.params, node.dtype, node.where)
+
+
+def replaced(store: Store, images: Mapping[Scalar, Scalar], axes: Mapping[Axis, Axis]) -> Store:
+    """A store after substitution in its index and its value, over renamed axes."""
+    *index, value = substitute_all((*store.index, store.value), images)
+    return replace(
+        store,
+        axes=tuple(axes.get(a, a) for a in store.axes),
+        ordered=frozenset(axes.get(a, a) for a in store.ordered),
+        index=tuple(index),
+        value=value,
+    )
+
+
+def is_arithmetic(node: Scalar) -> bool:
+    """Whether a scalar is an elementwise operation of the language above."""
+    return node.op in OPS and OPS[node.op].group == "elementwise"

@@ -1,0 +1,112 @@
+"""The order of kernels, and which states are updated in place.
+
+Updates read old values whatever their order, so a kernel may overwrite a state only
+after every other kernel that reads it. Where that is impossible, or where a point of the
+kernel itself reads another point of the state, the new value is kept apart and copied at
+the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from heapq import heappop, heappush
+
+from exprgrad.graph.node import walk
+from exprgrad.loop import ir
+from exprgrad.loop.fuse import same_place
+from exprgrad.loop.ir import Buffer, Kernel, Store
+from exprgrad.loop.lower import axes_of
+
+
+def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Kernel]:
+    """`kernels` in a valid order, writing states as late as they can.
+
+    `states` maps the buffer of each new value to the state it is for.
+    """
+    before = _dependences(kernels)
+    in_place: dict[Buffer, Buffer] = {}
+    for new, state in states.items():
+        writer = next((n for n, k in enumerate(kernels) if new in k.writes()), None)
+        if writer is None or not _pointwise(kernels[writer], new, state):
+            continue
+        readers = {n for n, k in enumerate(kernels) if state in k.reads()} - {writer}
+        if not any(_reaches(before, r, writer) for r in readers):
+            before[writer] |= readers
+            in_place[new] = state
+    renamed = [_renamed(kernel, in_place) for kernel in kernels]
+    late = {n for n, k in enumerate(renamed) if any(b.role == "state" for b in k.writes())}
+    ordered = [renamed[n] for n in _sorted(before, late)]
+    apart = {new: state for new, state in states.items() if new not in in_place}
+    return [*ordered, *(_copy(new, state) for new, state in apart.items())]
+
+
+def _dependences(kernels: Sequence[Kernel]) -> dict[int, set[int]]:
+    writer = {b: n for n, k in enumerate(kernels) for b in k.writes()}
+    return {
+        n: {writer[b] for b in kernel.reads() if b in writer} - {n}
+        for n, kernel in enumerate(kernels)
+    }
+
+
+def _reaches(before: Mapping[int, set[int]], late: int, early: int) -> bool:
+    """Whether `late` has to wait for `early`."""
+    seen: set[int] = set()
+    stack = [late]
+    while stack:
+        n = stack.pop()
+        if n == early:
+            return True
+        if n not in seen:
+            seen.add(n)
+            stack += before[n]
+    return False
+
+
+def _pointwise(kernel: Kernel, new: Buffer, state: Buffer) -> bool:
+    """Whether each point reads the state only where it stores, and not after that."""
+    (store,) = (s for s in kernel.stores if s.buffer is new)
+    for each in kernel.stores:
+        reads = [
+            node
+            for node in walk((*each.index, each.value))
+            if node.op == "read" and node.params[0] is state
+        ]
+        if reads and each.axes != store.axes:
+            return False
+        if not all(same_place(node, store) for node in reads):
+            return False
+    return True
+
+
+def _renamed(kernel: Kernel, buffers: Mapping[Buffer, Buffer]) -> Kernel:
+    stores = (replace(s, buffer=buffers.get(s.buffer, s.buffer)) for s in kernel.stores)
+    return Kernel(tuple(stores))
+
+
+def _sorted(before: Mapping[int, set[int]], late: set[int]) -> list[int]:
+    """A topological order that takes a kernel of `late` only when no other is ready."""
+    after: dict[int, list[int]] = {n: [] for n in before}
+    waiting = {n: len(sources) for n, sources in before.items()}
+    for n, sources in before.items():
+        for source in sources:
+            after[source].append(n)
+    ready: list[tuple[bool, int]] = []
+    for n, count in waiting.items():
+        if count == 0:
+            heappush(ready, (n in late, n))
+    result = []
+    while ready:
+        _, n = heappop(ready)
+        result.append(n)
+        for user in after[n]:
+            waiting[user] -= 1
+            if waiting[user] == 0:
+                heappush(ready, (user in late, user))
+    return result
+
+
+def _copy(new: Buffer, state: Buffer) -> Kernel:
+    axes = axes_of(new.shape)
+    index = tuple(ir.axis_value(axis) for axis in axes)
+    return Kernel((Store(state, axes, index, ir.read(new, new.shape, index)),))

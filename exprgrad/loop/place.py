@@ -1,0 +1,127 @@
+"""Which tensors get memory of their own; all others are computed where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exprgrad.graph.dims import Shape, Size
+from exprgrad.graph.node import users, walk
+from exprgrad.graph.ops import OPS
+from exprgrad.graph.tensor import Tensor
+
+# Arithmetic that an element costs where it is computed again, in additions.
+COSTS = {
+    "divide": 4, "floor_divide": 8, "remainder": 8, "pow": 40, "exp": 12, "expm1": 20,
+    "log": 20, "log1p": 24, "sqrt": 6, "rsqrt": 8, "tanh": 20, "sigmoid": 16,
+    "softplus": 30, "erf": 30, "sin": 20, "cos": 20, "random": 60, "cast": 0,
+    "bound": 0, "equal": 0, "less": 0,
+}  # fmt: skip
+CHEAP = 2
+
+# Reductions that may be computed inside the reduction that reads them.
+SUMS = {"sum", "dot", "unwindow"}
+HAVE_MEMORY = {"input", "parameter", "state"}
+
+
+def place(outputs: Iterable[Tensor]) -> set[Tensor]:
+    """The tensors that are stored: outputs, reductions, and what is read more than once
+    and costs more than a few additions to compute again."""
+    outputs = list(outputs)
+    readers = users(outputs)
+    placed = {t for t in outputs if not _is_memory(t)}
+    cost: dict[Tensor, int] = {}
+    for node in walk(outputs):
+        cost[node] = 0 if _is_memory(node) else _cost(node, placed, cost)
+        if _needs_memory(node, readers[node], cost[node]):
+            placed.add(node)
+        for argument in _read_freely(node):
+            base = _under_views(argument)
+            if not _is_memory(base) and cost[base] > 0:
+                placed.add(base)
+        if node.op == "reshape" and not is_split(node.args[0].shape, node.shape):
+            placed |= {a for a in node.args if not _is_memory(a)}
+    return placed
+
+
+def _is_memory(node: Tensor) -> bool:
+    return node.op in HAVE_MEMORY or (node.op == "constant" and bool(node.shape))
+
+
+def _cost(node: Tensor, placed: set[Tensor], cost: dict[Tensor, int]) -> int:
+    own = COSTS.get(node.op, 1 if OPS[node.op].group == "elementwise" else 0)
+    return own + sum(0 if a in placed else cost[a] for a in node.args)
+
+
+def _needs_memory(node: Tensor, readers: list[Tensor], cost: int) -> bool:
+    if _is_memory(node) or not node.shape and OPS[node.op].group == "leaf":
+        return False
+    if OPS[node.op].group == "reduce":
+        inlined = node.op in SUMS and [r.op for r in readers] == ["unwindow"]
+        return not inlined
+    return len(readers) > 1 and cost > CHEAP and bool(node.shape)
+
+
+def _read_freely(node: Tensor) -> tuple[Tensor, ...]:
+    """The arguments that are read at many places, or more often than once each."""
+    if node.op == "dot":
+        return node.args
+    if node.op == "expand" and _repeats_inside(node):
+        return node.args
+    return node.args[:1] if node.op in ("window", "gather", "scatter_add") else ()
+
+
+def _repeats_inside(node: Tensor) -> bool:
+    """Whether a loop inside the repeated axis would compute the argument again."""
+    shape, axes = node.params
+    kept = [a for a in range(len(shape)) if a not in axes]
+    return bool(kept) and any(axis < kept[-1] for axis in axes)
+
+
+_VIEWS = {"reshape", "permute", "slice", "pad", "expand", "window"}
+
+
+def _under_views(node: Tensor) -> Tensor:
+    while node.op in _VIEWS:
+        node = node.args[0]
+    return node
+
+
+def is_split(source: Shape, target: Shape) -> bool:
+    """Whether each axis of `target` other than units is a factor of one source axis.
+
+    Then the source's index is a sum of multiples of the target's, with no division.
+    """
+    return all(len([n for n in group if n != 1]) <= 1 for group, _ in groups(source, target))
+
+
+def groups(source: Shape, target: Shape) -> list[tuple[Shape, Shape]]:
+    """The shortest runs of axes on both sides that hold equally many elements."""
+    result: list[tuple[Shape, Shape]] = []
+    left: list[Size] = []
+    right: list[Size] = []
+    todo_left, todo_right = list(source), list(target)
+    product_left: Size = 1
+    product_right: Size = 1
+    while todo_left or todo_right:
+        grow_left = todo_left and (not todo_right or _behind(product_left, product_right, left))
+        if grow_left:
+            left.append(todo_left.pop(0))
+            product_left = left[-1] * product_left
+        else:
+            right.append(todo_right.pop(0))
+            product_right = right[-1] * product_right
+        if product_left == product_right and left and right:
+            result.append((tuple(left), tuple(right)))
+            left, right = [], []
+            product_left = product_right = 1
+    if left or right:
+        result.append((tuple(left), tuple(right)))
+    return result
+
+
+def _behind(left: Size, right: Size, taken: list[Size]) -> bool:
+    if not taken:
+        return True
+    if isinstance(left, int) and isinstance(right, int):
+        return left <= right
+    return isinstance(left, int)

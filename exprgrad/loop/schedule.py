@@ -1,0 +1,315 @@
+"""How each loop runs: which one is a vector, which are unrolled into a tile, which one
+the threads divide among them.
+
+    for i, j: c[i, j] = sum over k: a[i, k] * b[k, j]
+    ->
+    for i by 8 (parallel), j by 2 vectors: for k: 16 accumulators += a[i.., k] * b[k, j..]
+
+A vector runs along an axis of the store, or, where memory is read with unit stride only
+along a summed axis, along that one, and its lanes are added at the end in fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exprgrad.graph.dims import Size, count
+from exprgrad.graph.node import walk
+from exprgrad.loop import ir
+from exprgrad.loop.cost import Machine, points, typical, work
+from exprgrad.loop.fuse import is_contraction
+from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
+
+PARALLEL_WORK = 20_000
+HORIZONTAL = 12  # adding up the lanes of a vector, in vector operations
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a loop runs: `tile` iterations (or vectors of them) side by side."""
+
+    tile: int = 1
+    vector: bool = False
+    parallel: bool = False
+
+    def __str__(self) -> str:
+        words = [f"by {self.tile}"] if self.tile > 1 else []
+        words += ["vectors"] if self.vector else []
+        return " ".join([*words, *(["parallel"] if self.parallel else [])]) or "serial"
+
+
+SERIAL = How()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scheduled:
+    """A kernel, how its loops run, and how many elements a vector has."""
+
+    kernel: Kernel
+    how: Mapping[Axis, How]
+    lanes: int
+
+    def of(self, axis: Axis) -> How:
+        """How the loop over `axis` runs."""
+        return self.how.get(axis, SERIAL)
+
+    @property
+    def parallel(self) -> Axis | None:
+        """The loop that is divided among threads, if any."""
+        return next((axis for axis, how in self.how.items() if how.parallel), None)
+
+
+def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
+    """Decide for each loop of the kernel how it runs."""
+    kernel = collapse(kernel)
+    lanes = machine.lanes(element_bytes(kernel))
+    how: dict[Axis, How] = {}
+    leaves = list(dict.fromkeys(store.axes for store in kernel.stores))
+    common = _common(kernel)
+    for axes in leaves:
+        stores = [s for s in kernel.stores if s.axes == axes]
+        own = axes if len(leaves) == 1 else axes[len(common) :]
+        how |= _leaf(stores, own, lanes, machine, how)
+    axis = _parallel(kernel, common, how, lanes)
+    if axis is not None:
+        chosen = how.get(axis, SERIAL)
+        how[axis] = How(chosen.tile, chosen.vector, True)
+    return Scheduled(kernel, how, lanes)
+
+
+def element_bytes(kernel: Kernel) -> int:
+    """The size of the widest floating-point element computed with."""
+    sizes = [n.dtype.size for n in ir.scalars(kernel) if n.dtype.kind == "f"]
+    return max(sizes, default=8)
+
+
+def _common(kernel: Kernel) -> tuple[Axis, ...]:
+    first = kernel.stores[0].axes
+    shared = 0
+    while all(s.axes[shared : shared + 1] == first[shared : shared + 1] for s in kernel.stores):
+        if shared == len(first):
+            break
+        shared += 1
+    return first[:shared]
+
+
+# Vectors and tiles
+
+
+def _leaf(
+    stores: list[Store],
+    own: tuple[Axis, ...],
+    lanes: int,
+    machine: Machine,
+    fixed: Mapping[Axis, How],
+) -> dict[Axis, How]:
+    """How the loops of stores over the same axes run."""
+    reduces = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
+    along = _vector_axis(stores, own, reduces, lanes)
+    across = [
+        node
+        for node in reduces
+        if _sums_lanes(node) and (along is None or along not in ir.free_axes(node))
+    ]
+    how = {n.params[1][-1]: How(_accumulators(n, lanes), vector=True) for n in across}
+    if along is not None:
+        tiles = _tiles(stores, own, along, lanes, machine)
+        how |= {**tiles, along: How(_vectors(stores, along, lanes, tiles), vector=True)}
+    elif len(across) == 1 and is_contraction(across[0]):
+        how |= {a: How(4) for a in own[-2:] if not _is_ordered(a, stores)}
+    return {axis: chosen for axis, chosen in how.items() if axis not in fixed}
+
+
+def _vector_axis(
+    stores: list[Store], own: tuple[Axis, ...], reduces: list[Scalar], lanes: int
+) -> Axis | None:
+    """The last axis of the store, unless vectors run better along the summed axes."""
+    if not own or not _may_be_vector(own[-1], stores):
+        return None
+    along = _cost(stores, own[-1], lanes) <= _cost_across(stores, reduces, lanes)
+    return own[-1] if along else None
+
+
+def _may_be_vector(axis: Axis, stores: list[Store]) -> bool:
+    if axis.extent == 1 or _is_ordered(axis, stores):
+        return False
+    return all(s.place().factor_of(axis) is not None for s in stores)
+
+
+def _is_ordered(axis: Axis, stores: list[Store]) -> bool:
+    return any(axis in store.ordered for store in stores)
+
+
+def _sums_lanes(node: Scalar) -> bool:
+    """Whether a reduction may run along a vector of its last axis."""
+    axis = node.params[1][-1]
+    reads = [n for n in walk(node.args) if n.op == "read"]
+    inside = any(n.op == "reduce" for n in walk(node.args))
+    unit = all(ir.offset(n).factor_of(axis) in (0, 1) for n in reads)
+    return not inside and unit and axis.extent != 1
+
+
+def _cost(stores: list[Store], axis: Axis, lanes: int) -> float:
+    """Reading and writing vectors along an axis of the stores, weighed by how often."""
+    total = 0.0
+    for store in stores:
+        factor = store.place().factor_of(axis)
+        total += (1 if factor == 1 else lanes) * points(store.axes)
+        for node, around in _reads(store):
+            total += _load(node, axis, lanes) * points(around)
+    return total / (lanes * _filled(axis.extent, lanes))
+
+
+def _cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float:
+    """The same when vectors run along the summed axes and the rest is done by element."""
+    if not any(_sums_lanes(node) for node in reduces):
+        return float("inf")
+    total = 0.0
+    for store in stores:
+        total += 2 * points(store.axes)
+        for node, around in _reads(store):
+            total += points(around) / (lanes if around > set(store.axes) else 1)
+    return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
+
+
+def _load(node: Scalar, axis: Axis, lanes: int) -> float:
+    factor = ir.offset(node).factor_of(axis)
+    return 0.3 if factor == 0 else 1.0 if factor == 1 else float(lanes)
+
+
+def _reads(store: Store) -> Iterable[tuple[Scalar, frozenset[Axis]]]:
+    """Each read under the store, with the axes of all loops around it."""
+    stack = [(store.value, frozenset(store.axes))]
+    seen: set[tuple[Scalar, frozenset[Axis]]] = set()
+    while stack:
+        node, around = stack.pop()
+        if (node, around) in seen:
+            continue
+        seen.add((node, around))
+        if node.op == "read":
+            yield node, around
+        if node.op == "reduce":
+            around = ir.free_axes(node) | set(node.params[1])
+        stack += [(argument, around) for argument in node.args]
+
+
+def _filled(extent: Size, lanes: int) -> float:
+    """The share of lanes that hold an element."""
+    n = typical(extent)
+    return n / (-(-n // lanes) * lanes) if n else 1.0
+
+
+def _tiles(
+    stores: list[Store], own: tuple[Axis, ...], vector: Axis, lanes: int, machine: Machine
+) -> dict[Axis, How]:
+    """The axis along which each vector that was loaded is used several times."""
+    products = [n for s in stores for n in walk([s.value]) if is_contraction(n)]
+    reused = [
+        axis
+        for axis in own
+        if axis is not vector and not _is_ordered(axis, stores)
+        if any(vector in free and axis not in free for free in _factors(products))
+    ]
+    if not reused:
+        return {}
+    axis = max(reused, key=lambda a: typical(a.extent))
+    vectors = 2 if typical(vector.extent) >= 2 * lanes else 1
+    most = min(8 if vectors == 2 else 12, (machine.registers - vectors - 1) // vectors)
+    return {axis: How(_even(axis.extent, most))}
+
+
+def _even(extent: Size, most: int) -> int:
+    """The tile, of at most `most`, that leaves the least over."""
+    if not isinstance(extent, int):
+        return min(most, 8)
+    return -(-extent // -(-extent // most)) if extent else 1
+
+
+def _factors(products: list[Scalar]) -> list[frozenset[Axis]]:
+    return [ir.free_axes(factor) for node in products for factor in node.args[0].args]
+
+
+def _vectors(
+    stores: list[Store], axis: Axis, lanes: int, tiles: Mapping[Axis, How]
+) -> int:
+    """How many vectors stand side by side."""
+    n = typical(axis.extent)
+    if tiles:
+        return 2 if n >= 2 * lanes else 1
+    if any(node.op == "reduce" for s in stores for node in walk([s.value])):
+        return max(1, min(4, n // lanes))
+    small = len(list(walk(s.value for s in stores))) < 40
+    return 2 if small and n >= 4 * lanes else 1
+
+
+def _accumulators(node: Scalar, lanes: int) -> int:
+    """How many vectors of partial sums stand side by side."""
+    long = typical(node.params[1][-1].extent) >= 8 * lanes
+    return 4 if long and not is_contraction(node) else 1
+
+
+# Threads
+
+
+def _parallel(
+    kernel: Kernel, common: tuple[Axis, ...], how: Mapping[Axis, How], lanes: int
+) -> Axis | None:
+    """The loop to divide: the outermost that has enough blocks for many threads."""
+    if work(kernel) < PARALLEL_WORK:
+        return None
+    free = [a for a in common if not _is_ordered(a, list(kernel.stores))]
+    blocks = {a: _blocks(a, how.get(a, SERIAL), lanes) for a in free}
+    many = [a for a in free if blocks[a] >= 8]
+    best = many[0] if many else max(free, key=lambda a: blocks[a], default=None)
+    return best if best is not None and blocks[best] > 1 else None
+
+
+def _blocks(axis: Axis, how: How, lanes: int) -> int:
+    width = how.tile * (lanes if how.vector else 1)
+    return -(-typical(axis.extent) // width)
+
+
+# One loop in place of several
+
+
+def collapse(kernel: Kernel) -> Kernel:
+    """One loop instead of a nest, where every element is read where it is stored.
+
+    for i, j: y[i, j] = exp(x[i, j])   ->   for i: y[i] = exp(x[i])   (as flat arrays)
+    """
+    axes = kernel.stores[0].axes
+    if len(axes) < 2 or not all(_is_flat(store, axes) for store in kernel.stores):
+        return kernel
+    total = count(tuple(axis.extent for axis in axes))
+    axis = Axis(axes[0].name, total)
+    place = ir.axis_value(axis)
+    images = {
+        node: ir.read(node.params[0], (total,), (place,))
+        for node in ir.scalars(kernel)
+        if node.op == "read" and ir.free_axes(node)
+    }
+    values = ir.substitute_all([s.value for s in kernel.stores], images)
+    if any(ir.free_axes(value) - {axis} for value in values):
+        return kernel
+    stores = (
+        Store(s.buffer, (axis,), (place,), value, view=(total,))
+        for s, value in zip(kernel.stores, values, strict=True)
+    )
+    return Kernel(tuple(stores))
+
+
+def _is_flat(store: Store, axes: tuple[Axis, ...]) -> bool:
+    if store.axes != axes or store.accumulate or store.ordered:
+        return False
+    extents = tuple(axis.extent for axis in axes)
+    here = ir.flat(extents, [ir.axis_value(axis) for axis in axes])
+    if not store.place().same(here):
+        return False
+    return all(_reads_flat(node, here) for node in walk([store.value]))
+
+
+def _reads_flat(node: Scalar, here: ir.Affine) -> bool:
+    if node.op != "read" or not ir.free_axes(node):
+        return node.op != "reduce"
+    return ir.read_parts(node)[3] is None and ir.offset(node).same(here)
