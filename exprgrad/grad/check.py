@@ -15,8 +15,7 @@ from exprgrad.grad.sweep import grad, jvp
 from exprgrad.grad.vjp import VJP
 from exprgrad.graph.dtype import float32, float64
 from exprgrad.graph.elementwise import constant
-from exprgrad.graph.evaluate import _dims_of as dims_of
-from exprgrad.graph.evaluate import evaluate
+from exprgrad.graph.evaluate import dims_of, evaluate
 from exprgrad.graph.leaves import input
 from exprgrad.graph.mode import rebuilt, replaced
 from exprgrad.graph.node import transform, walk

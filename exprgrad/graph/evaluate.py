@@ -40,7 +40,7 @@ def evaluate(
     roots = list(outputs)
     order = walk(roots)
     given = _leaf_values(order, dict(values or {}))
-    sizes = {**_dims_of(given), **(dims or {})}
+    sizes = {**dims_of(given), **(dims or {})}
     _check_known(order, sizes)
     for leaf, value in given.items():
         _check_shape(leaf, value, sizes)
@@ -66,7 +66,7 @@ def _leaf_values(order: list[Tensor], values: dict[Any, object]) -> dict[Tensor,
     return given
 
 
-def _dims_of(given: Mapping[Tensor, Array]) -> dict[str, int]:
+def dims_of(given: Mapping[Tensor, Array]) -> dict[str, int]:
     """The named dimensions as the arrays have them; the first array decides."""
     found: dict[str, int] = {}
     for leaf, value in given.items():

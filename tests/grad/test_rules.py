@@ -10,8 +10,7 @@ from exprgrad.grad import jvp, vjp
 from exprgrad.grad.check import check_grad
 from exprgrad.grad.jvp import JVP
 from exprgrad.grad.vjp import VJP
-from exprgrad.graph.evaluate import _dims_of as dims_of
-from exprgrad.graph.evaluate import evaluate
+from exprgrad.graph.evaluate import dims_of, evaluate
 from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Tensor
 from tests.grad.cases import CASES, Case

@@ -249,7 +249,7 @@ def test_an_error_inside_a_rule_names_the_node_and_the_line(x: Tensor) -> None:
         return g + eg.input("two", (2,), "float64")
 
     y = apply("custom", (x * x, x), (wrong,))
-    with pytest.raises(GraphError, match="gradient of custom: .* broadcast") as e:
+    with pytest.raises(GraphError, match=r"gradient of custom: .* broadcast") as e:
         grad(y.sum(), x)
     assert e.value.where is y.where
 
