@@ -21,6 +21,7 @@ from exprgrad.graph.elementwise import (
     logical_or,
     maximum,
     minimum,
+    negative,
     rsqrt,
     sign,
     sin,
@@ -28,8 +29,9 @@ from exprgrad.graph.elementwise import (
     tanh,
     where,
 )
+from exprgrad.graph.reduction import sum
 from exprgrad.graph.tensor import Tensor
-from exprgrad.rewrite.match import Bound, Row, a, b, p, q, uniform, x, y, z
+from exprgrad.rewrite.match import Bound, Row, a, b, p, q, uniform, v, x, y, z
 
 ZERO, ONE = constant(0, float64), constant(1, float64)
 TRUE, FALSE = constant(True), constant(False)
@@ -64,6 +66,11 @@ def quotients_fit(bound: Bound) -> bool:
     """a, b and a / b are far from overflow and underflow."""
     first, second = _number(bound, a), _number(bound, b)
     return floats(bound) and _fits(first) and _fits(second) and _fits(first / second)
+
+
+def fits(bound: Bound) -> bool:
+    """a is far from overflow and underflow."""
+    return _fits(_number(bound, a))
 
 
 def negative_number(bound: Bound) -> bool:
@@ -117,7 +124,7 @@ PRODUCTS = [
 ]
 
 SIGNS = [
-    Row(-(-x), x),
+    Row(negative(-x), x),
     Row(-(x - y), y - x),
     Row(-(x * a), x * -a),
     Row(-(x / a), x / -a),
@@ -170,4 +177,10 @@ CHOICES = [
     Row(logical_and(p, logical_or(p, q)), p),
 ]
 
-ROWS = [*SUMS, *PRODUCTS, *SIGNS, *POWERS, *CHOICES]
+REDUCED = [
+    Row(sum(-v), -sum(v)),
+    Row(sum(v * a), sum(v) * a, fits),
+    Row(sum(v / a), sum(v) / a, fits),
+]
+
+ROWS = [*SUMS, *PRODUCTS, *SIGNS, *POWERS, *CHOICES, *REDUCED]

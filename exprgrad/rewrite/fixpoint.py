@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from exprgrad.errors import CompileError
+from exprgrad.errors import CompileError, lines_of
 from exprgrad.graph.mode import rebuilt
 from exprgrad.graph.tensor import Tensor
 from exprgrad.rewrite.match import COMMUTATIVE, Rule
@@ -104,7 +104,8 @@ class Search:
 
     def _step(self, node: Tensor) -> tuple[Tensor, Rule | None]:
         for rule in self.rules.get(node.op, ()):
-            result = rule.rewrite(node)
+            with lines_of(node.where):
+                result = rule.rewrite(node)
             if result is not None and result is not node:
                 self.rewrites += 1
                 return result, rule
@@ -122,4 +123,6 @@ class Search:
     def _refuse(self, node: Tensor) -> NoReturn:
         rules = [rule for _, rule in self._waits.values() if rule is not None]
         names = "; ".join(dict.fromkeys(rule.name for rule in rules[-MOST_REWRITES:]))
-        raise CompileError(f"simplify: these rules undo one another: {names}", node.where)
+        raise CompileError(
+            f"simplify: these rules undo one another: {names}", node.where
+        )

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from exprgrad.errors import lines_of
 from exprgrad.graph.dims import Dim, Shape
 from exprgrad.graph.dtype import DType, bool_, float64
 from exprgrad.graph.node import walk
@@ -22,7 +21,8 @@ Condition = Callable[[Bound], bool]
 Goal = tuple[Tensor, Tensor]
 
 COMMUTATIVE = frozenset(
-    "add multiply maximum minimum equal not_equal logical_and logical_or".split()
+    {"add", "multiply", "maximum", "minimum"}
+    | {"equal", "not_equal", "logical_and", "logical_or"}
 )
 REDUCTIONS = frozenset(("sum", "max", "min"))
 
@@ -105,6 +105,8 @@ def _solve(goals: tuple[Goal, ...], bound: Bound) -> Bound | None:
     if not goals:
         return bound
     (pattern, node), *rest = goals
+    if pattern.op == "expand" and pattern.args[0] in CONSTANTS:
+        pattern = pattern.args[0]  # a constant is the same number in every shape
     if pattern in VARIABLES:
         more = _bind(pattern, node, bound)
         return None if more is None else _solve(tuple(rest), more)
@@ -156,18 +158,25 @@ def instantiate(right: Tensor, left: Tensor, node: Tensor, bound: Bound) -> Tens
     shapes = _shapes(left, node, bound)
     dtype = _float_type(left, node, bound)
     image: dict[Tensor, Tensor] = {}
-    with lines_of(node.where):
-        for part in walk([right]):
-            value = uniform(part)
-            if part in VARIABLES:
-                image[part] = bound[part]
-            elif value is not None:
-                exact = bool_ if part.dtype is bool_ else dtype
-                image[part] = like_shape(shapes[part.shape], value, exact)
-            else:
-                args = tuple(image[arg] for arg in part.args)
-                image[part] = apply(part.op, args, _params(part, shapes, bound))
+    for part in walk([right]):
+        value = uniform(part)
+        if part in CONSTANTS:
+            image[part] = _number(bound[part], shapes[part.shape])
+        elif part in VARIABLES:
+            image[part] = bound[part]
+        elif value is not None:
+            exact = bool_ if part.dtype is bool_ else dtype
+            image[part] = like_shape(shapes[part.shape], value, exact)
+        else:
+            args = tuple(image[arg] for arg in part.args)
+            image[part] = apply(part.op, args, _params(part, shapes, bound))
     return image[right]
+
+
+def _number(node: Tensor, shape: Shape) -> Tensor:
+    value = uniform(node)
+    assert value is not None
+    return like_shape(shape, value, node.dtype)
 
 
 def like_shape(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
@@ -194,7 +203,9 @@ def _float_type(left: Tensor, node: Tensor, bound: Bound) -> DType:
     return next((dtype for dtype in numbers if dtype is not bool_), node.dtype)
 
 
-def _params(part: Tensor, shapes: Mapping[Shape, Shape], bound: Bound) -> tuple[Any, ...]:
+def _params(
+    part: Tensor, shapes: Mapping[Shape, Shape], bound: Bound
+) -> tuple[Any, ...]:
     if part.op in REDUCTIONS:
         return (bound["axes"],)
     if part.op == "expand":

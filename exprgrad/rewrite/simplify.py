@@ -6,18 +6,15 @@ from collections.abc import Collection, Sequence
 
 from exprgrad.graph.mode import rebuilt, replaced
 from exprgrad.graph.node import transform
-from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Tensor, apply
-from exprgrad.rewrite import algebra, stability
+from exprgrad.rewrite import algebra, contraction, fold, hoist, stability, structure
 from exprgrad.rewrite.fixpoint import by_op, fixpoint
-from exprgrad.rewrite.fold import fold
-from exprgrad.rewrite.match import Rule
 
-FOLDS = [Rule(op, fold, f"fold {op}") for op in OPS if OPS[op].group != "leaf"]
 SAFE = [row.rule() for row in (*algebra.ROWS, *stability.ROWS)]
 
-STABILIZE = by_op([*FOLDS, *SAFE])
-SIMPLIFY = by_op([*FOLDS, *SAFE])
+MOVES = [*structure.RULES, *hoist.RULES]
+STABILIZE = by_op([*fold.RULES, *MOVES, *SAFE])
+SIMPLIFY = by_op([*fold.RULES, *MOVES, *contraction.RULES, *SAFE])
 
 
 def stabilize(outputs: Sequence[Tensor], keep: Collection[Tensor] = ()) -> list[Tensor]:

@@ -1,0 +1,148 @@
+"""Movement below elementwise operations and reductions moves above them.
+
+So work is done on the tensor before it is stretched, and movements meet and compose.
+"""
+
+from __future__ import annotations
+
+from exprgrad.graph.dims import count
+from exprgrad.graph.elementwise import astype, broadcast_to, size_value
+from exprgrad.graph.ops import OPS, is_elementwise
+from exprgrad.graph.tensor import Tensor, apply
+from exprgrad.rewrite.match import like_shape, uniform
+from exprgrad.rewrite.structure import Rewrite, rules_of
+from exprgrad.rewrite.views import (
+    after_removal,
+    differ_by_units,
+    expanded,
+    kept_axes,
+    permuted,
+    reduced,
+    reshaped,
+    unit_map,
+    without,
+)
+
+
+def elementwise_of_expand(node: Tensor) -> Tensor | None:
+    """f(expand(x), expand(y)) -> expand(f(x, y)) over the axes that both expand"""
+    moving = [arg for arg in node.args if uniform(arg) is None]
+    if not moving or any(arg.op != "expand" for arg in moving):
+        return None
+    common = set.intersection(*(set(arg.params[1]) for arg in moving))
+    if not common:
+        return None
+    args = tuple(_unexpanded(arg, common) for arg in node.args)
+    return expanded(apply(node.op, args, node.params), node.shape, common)
+
+
+def _unexpanded(arg: Tensor, axes: set[int]) -> Tensor:
+    shape = without(arg.shape, axes)
+    value = uniform(arg)
+    if value is not None:
+        return like_shape(shape, value, arg.dtype)
+    rest = [axis for axis in arg.params[1] if axis not in axes]
+    return expanded(arg.args[0], shape, after_removal(rest, axes))
+
+
+def elementwise_of_view(node: Tensor) -> Tensor | None:
+    """f(view(x), view(y)) -> view(f(x, y)) for the same reshape or permute"""
+    moving = [arg for arg in node.args if uniform(arg) is None]
+    if not moving or moving[0].op not in ("reshape", "permute"):
+        return None
+    first = moving[0]
+    source = first.args[0].shape
+    for arg in moving:
+        same = arg.op == first.op and arg.params == first.params
+        if not same or arg.args[0].shape != source:
+            return None
+    args = tuple(_source(arg, source) for arg in node.args)
+    return apply(first.op, (apply(node.op, args, node.params),), first.params)
+
+
+def _source(arg: Tensor, shape: tuple[object, ...]) -> Tensor:
+    value = uniform(arg)
+    return arg.args[0] if value is None else like_shape(shape, value, arg.dtype)  # type: ignore[arg-type]
+
+
+def reduce_of_units(node: Tensor) -> Tensor | None:
+    """sum(x) over axes of size 1 -> reshape(x)"""
+    x, (axes,) = node.args[0], node.params
+    longer = [axis for axis in axes if x.shape[axis] != 1]
+    if len(longer) == len(axes):
+        return None
+    return reshaped(reduced(node.op, x, longer), node.shape)
+
+
+def reduce_of_reduce(node: Tensor) -> Tensor | None:
+    """sum(sum(x)) -> sum(x)"""
+    x, (axes,) = node.args[0], node.params
+    if x.op != node.op:
+        return None
+    kept = kept_axes(x.args[0].ndim, x.params[0])
+    return reduced(node.op, x.args[0], (*x.params[0], *(kept[axis] for axis in axes)))
+
+
+def reduce_of_permute(node: Tensor) -> Tensor | None:
+    """sum(permute(x)) -> permute(sum(x))"""
+    x, (axes,) = node.args[0], node.params
+    if x.op != "permute":
+        return None
+    (order,) = x.params
+    gone = [order[axis] for axis in axes]
+    rest = [axis for axis in order if axis not in gone]
+    return permuted(reduced(node.op, x.args[0], gone), after_removal(rest, gone))
+
+
+def reduce_of_reshape(node: Tensor) -> Tensor | None:
+    """sum(reshape(x)) -> reshape(sum(x)) where reshape changes unit axes alone"""
+    x, (axes,) = node.args[0], node.params
+    if x.op != "reshape" or not differ_by_units(x.shape, x.args[0].shape):
+        return None
+    place = unit_map(x.shape, x.args[0].shape)
+    inner = [place[axis] for axis in axes if axis in place]
+    return reshaped(reduced(node.op, x.args[0], inner), node.shape)
+
+
+def sum_of_expand(node: Tensor) -> Tensor | None:
+    """sum(expand(x)) -> expand(sum(x)) * n over the n elements of expanded axes"""
+    x, (axes,) = node.args[0], node.params
+    if x.op != "expand":
+        return None
+    result = _reduced_below(node)
+    n = count(tuple(x.shape[axis] for axis in axes if axis in x.params[1]))
+    if n == 1:
+        return result
+    return result * broadcast_to(astype(size_value(n), node.dtype), node.shape)
+
+
+def extreme_of_expand(node: Tensor) -> Tensor | None:
+    """max(expand(x)) -> expand(max(x))"""
+    return _reduced_below(node) if node.args[0].op == "expand" else None
+
+
+def _reduced_below(node: Tensor) -> Tensor:
+    x, (axes,) = node.args[0], node.params
+    stretched = x.params[1]
+    inner = after_removal((axis for axis in axes if axis not in stretched), stretched)
+    left = after_removal((axis for axis in stretched if axis not in axes), axes)
+    return expanded(reduced(node.op, x.args[0], inner), node.shape, left)
+
+
+_BELOW: list[Rewrite] = [elementwise_of_expand, elementwise_of_view]
+_POINTWISE = [op for op in OPS if is_elementwise(op)] + ["stop_gradient"]
+_REDUCE: list[Rewrite] = [
+    reduce_of_units,
+    reduce_of_reduce,
+    reduce_of_permute,
+    reduce_of_reshape,
+]
+
+HOISTS: dict[str, list[Rewrite]] = {
+    **{op: _BELOW for op in _POINTWISE},
+    "sum": [*_REDUCE, sum_of_expand],
+    "max": [*_REDUCE, extreme_of_expand],
+    "min": [*_REDUCE, extreme_of_expand],
+}
+
+RULES = rules_of(HOISTS)
