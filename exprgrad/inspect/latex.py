@@ -89,6 +89,14 @@ def same(node: Tensor, *arguments: Latex) -> Latex:
     return arguments[0]
 
 
+def multiply(node: Tensor, a: Latex, b: Latex) -> Latex:
+    """A number stands in front; tensors have the sign of the elementwise product."""
+    scalar = [x.op == "expand" and x.args[0].ndim == 0 for x in node.args]
+    left, right = (b, a) if scalar == [False, True] else (a, b)
+    sign = r"\," if any(scalar) or not node.ndim else r"\odot"
+    return Latex(f"{left.at(PRODUCT)} {sign} {right.at(PRODUCT)}", PRODUCT)
+
+
 def over_axes(name: str, level: int, need: int) -> Rule:
     """A reduction with its axes below it, none when it is over all of them."""
 
@@ -162,7 +170,8 @@ def _bounds(start: Size, step: int, n: Size, whole: Size) -> str:
     if (start, step, n) == (0, 1, whole):
         return ":"
     by = "" if step == 1 else f":{step}"
-    return f"{size(start)}:{size(start + n * step)}{by}"
+    stop = start + (n - 1) * step + (1 if step > 0 else -1)
+    return f"{size(start)}:{size(stop)}{by}"
 
 
 def concat(node: Tensor, *parts: Latex) -> Latex:
@@ -195,7 +204,7 @@ LATEX: dict[str, Rule] = {
     # elementwise
     "add": row("{0} + {1}", SUM, SUM, SUM),
     "subtract": row("{0} - {1}", SUM, SUM, PRODUCT),
-    "multiply": row(r"{0} \odot {1}", PRODUCT, PRODUCT, PRODUCT),
+    "multiply": multiply,
     "divide": row(r"\frac{{{0}}}{{{1}}}", PRODUCT),
     "floor_divide": row(r"\left\lfloor \frac{{{0}}}{{{1}}} \right\rfloor"),
     "remainder": row(r"{0} \bmod {1}", PRODUCT, POWER, POWER),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from math import nan
 from typing import Any
@@ -77,7 +77,7 @@ def _multiply(part: sympy.Basic, *factors: Image) -> Image:
             below.append(factor.args[1])
         elif argument != -1:
             above.append(factor)
-    top = reduce(e.multiply, above) if above else 1
+    top = reduce(e.multiply, _tensors_first(above)) if above else 1
     value = e.divide(top, reduce(e.multiply, below)) if below else top
     return e.negative(value) if -1 in part.args else value
 
@@ -99,7 +99,12 @@ def _heaviside(part: sympy.Basic, x: Image, at_zero: Image = 0.5) -> Image:
 
 
 def _fold(function: Callable[[Image, Image], Image]) -> Rule:
-    return lambda part, *arguments: reduce(function, arguments)
+    return lambda part, *arguments: reduce(function, _tensors_first(arguments))
+
+
+def _tensors_first(images: Iterable[Image]) -> list[Image]:
+    """In this order a number meets a tensor, whose type it takes, before a number."""
+    return sorted(images, key=lambda image: not isinstance(image, Tensor))
 
 
 def _call(function: Callable[..., Image]) -> Rule:

@@ -1,0 +1,67 @@
+"""The account of a program: every stage, its time, its text, whole or begun."""
+
+from __future__ import annotations
+
+import pytest
+
+import exprgrad as eg
+from exprgrad.errors import GraphError
+from exprgrad.inspect.explain import SHOWN, beginning
+from exprgrad.runtime.report import Stage
+
+
+class Program:
+    """What a compiled function holds, as `explain` sees it."""
+
+    notes = ("row 3: a library's product was faster",)
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def report(self) -> list[Stage]:
+        return [
+            Stage("graph", 1.5, lambda: self.text("graph", 2)),
+            Stage("LLVM IR", 20.0, lambda: self.text("LLVM IR", SHOWN + 5)),
+            Stage("assembly", 0.25, lambda: self.text("assembly", 3)),
+        ]
+
+    def text(self, name: str, lines: int) -> str:
+        self.asked.append(name)
+        return "\n".join(f"{name} {i}" for i in range(lines))
+
+
+def test_the_account_shows_every_stage() -> None:
+    text = str(eg.explain(Program()))
+    assert text.splitlines()[:5] == [
+        "graph         1.50 ms",
+        "LLVM IR      20.00 ms",
+        "assembly      0.25 ms",
+        "total        21.75 ms",
+        "note: row 3: a library's product was faster",
+    ]
+    assert "=== graph ===\ngraph 0\ngraph 1\n" in text
+    assert f"LLVM IR {SHOWN - 1}\n... 5 more lines" in text
+    assert text.endswith("assembly 2")
+
+
+def test_one_stage_is_shown_whole_and_no_other_is_printed() -> None:
+    program = Program()
+    account = eg.explain(program, "llvm")
+    assert str(account).splitlines()[-1] == f"LLVM IR {SHOWN + 4}"
+    assert account["assembly"] == "assembly 0\nassembly 1\nassembly 2"
+    assert program.asked == ["LLVM IR", "assembly"]
+    assert account.milliseconds == {"graph": 1.5, "LLVM IR": 20.0, "assembly": 0.25}
+
+
+def test_a_wrong_stage_is_an_error_at_once() -> None:
+    with pytest.raises(GraphError, match="no stage is called 'loops'; there are graph, LLVM"):
+        eg.explain(Program(), "loops")
+
+
+def test_what_was_not_compiled_is_an_error() -> None:
+    with pytest.raises(GraphError, match="takes a compiled function, not Tensor"):
+        eg.explain(eg.input("x") + 1)
+
+
+def test_a_short_text_is_whole() -> None:
+    assert beginning("a\nb\n", 2) == "a\nb"
