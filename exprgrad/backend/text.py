@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from exprgrad.backend.target import Target
 from exprgrad.graph.dtype import DType
 
 ELEMENTS = {"bool": "i1", "int32": "i32", "int64": "i64", "float32": "float", "float64": "double"}
@@ -77,10 +78,11 @@ class Block:
 
 
 class Module:
-    """Functions and the declarations of what they call."""
+    """Functions and the declarations of what they call, for a machine if one is given."""
 
-    def __init__(self, header: str = "") -> None:
-        self.header = header
+    def __init__(self, header: str = "", target: Target | None = None) -> None:
+        self.header = header or (target.header if target else "")
+        self.target = target
         self.declarations: dict[str, str] = {}
         self.functions: list[Function] = []
 
