@@ -56,20 +56,25 @@ def _absolute(x: Value) -> Value:
 def _float_remainder(a: Value, b: Value) -> Value:
     """fmod, moved to the sign of b; a zero has that sign too"""
     rest = each_lane("fmod", a, b)
-    moved = select((rest < 0.0) ^ (b < 0.0), rest + b, rest)
+    moved = select(_opposite(rest, b), rest + b, rest)
     return select(rest.same(0.0), rest.intrinsic("copysign", b), moved)
 
 
 def _float_floor_divide(a: Value, b: Value) -> Value:
     """The quotient without its remainder, which is near an integer already"""
-    quotient = a / b
-    whole = (a - _float_remainder(a, b)) / b
+    rest = each_lane("fmod", a, b)
+    towards_zero = (a - rest) / b
+    whole = select(_opposite(rest, b), towards_zero - 1.0, towards_zero)
     floored = whole.intrinsic("floor")
     nearest = select((whole - floored) > 0.5, floored + 1.0, floored)
-    signed = select(
-        whole.same(0.0), whole.splat(0.0).intrinsic("copysign", quotient), nearest
-    )
-    return select(b.same(0.0), quotient, signed)
+    quotient = a / b
+    zero = whole.splat(0.0).intrinsic("copysign", quotient)
+    return select(b.same(0.0), quotient, select(whole.same(0.0), zero, nearest))
+
+
+def _opposite(rest: Value, b: Value) -> Value:
+    """Whether a remainder has to be moved to the sign of its divisor."""
+    return ((rest < 0.0) ^ (b < 0.0)) & rest.differs(0.0)
 
 
 def _by_kind(floating: Spelling, whole: Spelling) -> Spelling:
