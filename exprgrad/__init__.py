@@ -6,6 +6,8 @@ The names below are the public face. Each is loaded when first used.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 PUBLIC = {
@@ -37,7 +39,7 @@ PUBLIC = {
     "exprgrad.interop.reading": "from_sympy",
     "exprgrad.interop.symbolic": "scalar_function",
     "exprgrad.interop.writing": "to_sympy",
-    "exprgrad.train": """Trainer Callback EarlyStopping""",
+    "exprgrad.train": "Trainer Callback EarlyStopping History Hyper",
     "exprgrad.errors": """ExprgradError ShapeError DTypeError GraphError InputError
         IndexOutOfRange NonFiniteError CompileError""",
 }
@@ -47,10 +49,13 @@ SUBMODULES = {
     "random": "exprgrad.graph.random",
     "train": "exprgrad.train",
     "optim": "exprgrad.train.optim",
+    "schedules": "exprgrad.train.schedules",
     "inspect": "exprgrad.inspect",
     "interop": "exprgrad.interop",
 }
-_MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names.split()}
+_MODULE_OF = {
+    name: module for module, names in PUBLIC.items() for name in names.split()
+}
 
 __version__ = "0.1.0"
 __all__ = [*_MODULE_OF, *SUBMODULES, "__version__"]
@@ -68,3 +73,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Face(ModuleType):
+    """Importing the folder `exprgrad.grad` must not hide the function `eg.grad`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

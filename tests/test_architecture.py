@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # Optional packages, which may be imported inside a function, and sit in an extra.
-OPTIONAL = {"pygraphviz", "tqdm", "sklearn", "scipy", "safetensors", "threadpoolctl"}
+OPTIONAL = {"matplotlib", "pygraphviz", "tqdm", "sklearn", "scipy", "safetensors", "threadpoolctl"}
 
 # Modules that name a module by a string, so that a lower room can hand over to a higher
 # one when the user asks: the public face, and the methods of a tensor that show it.

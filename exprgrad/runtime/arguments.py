@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from exprgrad.errors import GraphError, InputError, NonFiniteError
 from exprgrad.graph import dims as sizes
+from exprgrad.graph.check import Demand
 from exprgrad.graph.dims import Dim, Shape, Size
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
@@ -153,66 +154,14 @@ def plain_name(size: Size) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A size that the graph needs to be at least `least` unless `count` is 0."""
-
-    node: Tensor
-    size: Size
-    least: int
-    rule: str
-    count: Size = 1
-
-
-_NEEDS_ONE = frozenset({"max", "min", "argmax"})
-_INSIDE = "a slice starts and ends inside its axis"
-
-
-def demands(roots: Iterable[Tensor]) -> tuple[Demand, ...]:
-    """What the named dimensions must fulfil, so that every node has a meaning."""
-    found: dict[tuple[Size, int, str], Demand] = {}
-    for node in walk(roots):
-        for demand in _demands_of(node):
-            if isinstance(demand.size, Dim):
-                found.setdefault((demand.size, demand.least, demand.rule), demand)
-    return tuple(found.values())
-
-
-def _demands_of(node: Tensor) -> Iterable[Demand]:
-    if node.op == "input":
-        return
-    for size in node.shape:
-        if plain_name(size) is None:
-            yield Demand(node, size, 0, "a size is not negative")
-    if node.op in _NEEDS_ONE:
-        for axis in node.params[0]:
-            rule = f"{node.op} needs an element"
-            yield Demand(node, node.args[0].shape[axis], 1, rule)
-    if node.op == "slice":
-        yield from _slice_demands(node)
-
-
-def _slice_demands(node: Tensor) -> Iterable[Demand]:
-    """The first and the last element of a slice lie inside the axis."""
-    starts, steps, shape = node.params
-    axes = zip(starts, steps, shape, node.args[0].shape, strict=True)
-    for start, step, n, whole in axes:
-        if n == 0:
-            continue
-        for at in (start, start + (n - 1) * step):
-            yield Demand(node, at, 0, _INSIDE, n)
-            yield Demand(node, whole - at, 1, _INSIDE, n)
-
-
-def require_demands(wanted: Sequence[Demand], dims: Mapping[str, int]) -> None:
-    """Raise `InputError` for the first demand that `dims` do not fulfil."""
-    for demand in wanted:
-        n = sizes.evaluate(demand.size, dims)
-        if n < demand.least and sizes.evaluate(demand.count, dims) != 0:
-            named = ", ".join(f"{k} = {dims[k]}" for k in sorted(sizes.names(demand.size)))
+def require_demands(demands: Sequence[Demand], dims: Mapping[str, int]) -> None:
+    """Raise `InputError` for the first size that must not be negative but is."""
+    for size, node, rule in demands:
+        if sizes.evaluate(size, dims) < 0:
+            named = ", ".join(f"{k} = {dims[k]}" for k in sorted(sizes.names(size)))
             raise InputError(
-                f"{demand.rule}: {demand.size} must be at least {demand.least}, but it "
-                f"is {n} when {named}; the node was made at {demand.node.where}"
+                f"{rule}: {size} is negative when {named}; the node {node.op}: "
+                f"{node.type} was made at {node.where}"
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from exprgrad.errors import DTypeError, GraphError, InputError, ShapeError
+from exprgrad.graph.check import demands
 from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import step
 from exprgrad.graph.mode import in_mode
@@ -16,7 +17,6 @@ from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.arguments import (
     as_array,
     bind,
-    demands,
     line_of,
     require_demands,
     require_finite,
@@ -60,7 +60,9 @@ class Function:
         """Run once. Arguments stand in the order of `inputs`, or bear their names."""
         arrays = [
             as_array(node, value)
-            for node, value in zip(self.inputs, self._ordered(values, named), strict=True)
+            for node, value in zip(
+                self.inputs, self._ordered(values, named), strict=True
+            )
         ]
         dims = bind(self.inputs, arrays)
         require_demands(self._demands, dims)
@@ -71,7 +73,9 @@ class Function:
         if self.check_finite:
             for i, array in enumerate(results):
                 require_finite(f"output {i}", array)
-        return self._rebuild([array[()] if not array.ndim else array for array in results])
+        return self._rebuild(
+            [array[()] if not array.ndim else array for array in results]
+        )
 
     def _ordered(self, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         if len(values) > len(self.inputs):
@@ -150,7 +154,9 @@ def _flattened(
         return [], lambda results: None
     if isinstance(outputs, Mapping):
         keys = list(outputs)
-        return list(outputs.values()), lambda results: dict(zip(keys, results, strict=True))
+        return list(outputs.values()), lambda results: dict(
+            zip(keys, results, strict=True)
+        )
     if isinstance(outputs, list | tuple):
         return list(outputs), type(outputs)
     return [outputs], lambda results: results[0]
@@ -174,15 +180,15 @@ def checked_update(state: Tensor, new: Any) -> Tensor:
     if not isinstance(state, Tensor) or state.op not in ("state", "parameter"):
         given = state.op if isinstance(state, Tensor) else type(state).__name__
         raise GraphError(f"updates are of states and parameters, not of {given}")
-    new = as_tensor(new, state)
+    value = as_tensor(new, state)
     about = f"the update of {line_of(state)}"
-    if new.shape != state.shape:
-        raise ShapeError(f"{about} has its shape, but the expression is {new.type}")
-    if new.dtype != state.dtype:
+    if value.shape != state.shape:
+        raise ShapeError(f"{about} has its shape, but the expression is {value.type}")
+    if value.dtype != state.dtype:
         raise DTypeError(
-            f"{about} has its dtype, but the expression is {new.type}; use eg.astype"
+            f"{about} has its dtype, but the expression is {value.type}; use eg.astype"
         )
-    return new
+    return value
 
 
 def _counts(roots: Sequence[Tensor]) -> bool:
@@ -195,7 +201,9 @@ def _require_inputs(inputs: Sequence[Tensor], roots: Sequence[Tensor]) -> None:
     for node in inputs:
         if not isinstance(node, Tensor) or node.op != "input":
             given = node.op if isinstance(node, Tensor) else type(node).__name__
-            raise GraphError(f"inputs of a function are made by eg.input, not by {given}")
+            raise GraphError(
+                f"inputs of a function are made by eg.input, not by {given}"
+            )
         if node.name in seen:
             raise GraphError(f"input {node.name} is listed twice; names differ")
         seen.add(node.name)

@@ -1,0 +1,205 @@
+"""The two programs of a trainer: the training step, and the same without updates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgrad.errors import GraphError, NonFiniteError
+from exprgrad.graph.check import Demand, demands
+from exprgrad.graph.elementwise import as_tensor
+from exprgrad.graph.leaves import seed, step
+from exprgrad.graph.mode import in_mode, replaced
+from exprgrad.graph.node import walk
+from exprgrad.graph.reduction import mean
+from exprgrad.graph.tensor import Tensor
+from exprgrad.runtime.arguments import line_of, require_demands
+from exprgrad.runtime.function import checked_update
+from exprgrad.runtime.step import Epoch
+from exprgrad.train.data import Rows, Table, batch_dimension
+from exprgrad.train.rule import Optimizer
+
+SLICE_SECONDS = 0.05  # how long native code keeps the interpreter waiting
+GROWTH = 8.0
+
+Means = dict[str, float]
+Progress = Callable[[int, int, Means], None]  # steps done, steps in all, means so far
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs over the rows of a table: scalars of each batch, and updates."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: dict[str, Tensor]
+    updates: dict[Tensor, Tensor]
+    batch: str
+    demands: list[Demand]
+    epoch: Epoch
+
+    def require_sizes(self, table: Table, batch_size: int) -> None:
+        """Raise `InputError` where a batch of this table cannot be computed."""
+        last = len(table) % batch_size or batch_size
+        for n in {batch_size, last}:
+            require_demands(self.demands, {**table.dims, self.batch: n})
+
+
+def scalars(loss: Tensor, metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The loss and the metrics by name, each a scalar of a batch.
+
+    Raises `GraphError` for a loss that is not a floating-point scalar, and for a
+    metric's name that has a meaning already.
+    """
+    if not isinstance(loss, Tensor) or loss.ndim or loss.dtype.kind != "f":
+        given = loss.type if isinstance(loss, Tensor) else type(loss).__name__
+        raise GraphError(
+            f"the loss is a floating-point scalar, such as losses.mean(), not {given}"
+        )
+    found = {"loss": loss}
+    for name, metric in metrics.items():
+        if name in ("loss", "epoch", "step", "steps") or name.startswith("val_"):
+            raise GraphError(
+                f"a metric may not be called {name}, which the trainer uses"
+            )
+        metric = as_tensor(metric)
+        found[name] = (
+            mean(metric) if metric.ndim or metric.dtype.kind != "f" else metric
+        )
+    return found
+
+
+def training_program(
+    outputs: Mapping[str, Tensor],
+    optimizer: Optimizer,
+    parameters: Sequence[Tensor],
+    updates: Mapping[Tensor, Tensor],
+    own_seed: Tensor,
+) -> Program:
+    """The step: forward, backward and every update, in training mode.
+
+    Raises `GraphError` where the optimizer and the user update the same state.
+    """
+    image = in_mode([*outputs.values(), *updates.values()], True)
+    shown = {name: image[node] for name, node in outputs.items()}
+    changes = optimizer.updates(shown["loss"], parameters)
+    for state, new in updates.items():
+        if state in changes:
+            raise GraphError(f"both optimizer and `updates` change {line_of(state)}")
+        changes[state] = image[as_tensor(new)]
+    checked = {state: checked_update(state, new) for state, new in changes.items()}
+    return _program(shown, checked, {step: optimizer.count, seed: own_seed})
+
+
+def inference_program(
+    outputs: Mapping[str, Tensor], count: Tensor, own_seed: Tensor
+) -> Program:
+    """Loss and metrics in inference mode, with nothing updated."""
+    image = in_mode(outputs.values(), False)
+    shown = {name: image[node] for name, node in outputs.items()}
+    return _program(shown, {}, {step: count, seed: own_seed})
+
+
+def _program(
+    outputs: dict[str, Tensor],
+    updates: dict[Tensor, Tensor],
+    counters: dict[Tensor, Tensor],
+) -> Program:
+    """`eg.step` and `eg.random.seed` are the trainer's own, so that none is shared."""
+    image = replaced([*outputs.values(), *updates.values()], counters)
+    outputs = {name: image[node] for name, node in outputs.items()}
+    updates = {state: image[new] for state, new in updates.items()}
+    roots = [*outputs.values(), *updates.values()]
+    inputs = tuple(node for node in walk(roots) if node.op == "input")
+    batch = batch_dimension(inputs)
+    epoch = Epoch(inputs, outputs, updates, batch)
+    return Program(inputs, outputs, updates, batch, demands(roots), epoch)
+
+
+class Pace:
+    """How many steps fill a slice: short enough for Ctrl-C, long enough for speed."""
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def slices(self, total: int) -> Iterator[tuple[int, int]]:
+        """(first, end) of each slice of `total` steps; the time between is measured."""
+        first = 0
+        while first < total:
+            end = min(first + self.steps, total)
+            start = time.perf_counter()
+            yield first, end
+            self._adapt(end - first, time.perf_counter() - start)
+            first = end
+
+    def _adapt(self, steps: int, seconds: float) -> None:
+        wanted = steps * SLICE_SECONDS / max(seconds, 1e-9)
+        self.steps = max(1, int(min(wanted, steps * GROWTH)))
+
+
+def run(
+    program: Program,
+    table: Table,
+    order: Rows,
+    batch_size: int,
+    pace: Pace,
+    progress: Progress,
+    check_finite: bool = False,
+) -> Means:
+    """The mean of each output over the rows of `order`, a batch weighing by its rows."""
+    steps = -(-order.size // batch_size)
+    arrays = {node.name: table.arrays[node.name] for node in program.inputs}
+    total = Total()
+    for first, end in pace.slices(steps):
+        values = program.epoch.run(arrays, order, batch_size, first, end)
+        if check_finite:
+            _require_finite(values["loss"], first)
+        weights = _rows_of_steps(order.size, batch_size, first, end)
+        total.add(values, weights)
+        progress(end, steps, total.means())
+    return total.means()
+
+
+def whole(program: Program, table: Table, check_finite: bool) -> Means:
+    """One step on all rows of a table."""
+    n = len(table)
+    return run(program, table, table.rows, n, Pace(), lambda *_: None, check_finite)
+
+
+class Total:
+    """A mean in the making, of numbers that weigh by their rows."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._sums: dict[str, float] = {}
+
+    def add(self, values: Mapping[str, Any], rows: Any) -> None:
+        """Add each of `values`, which are means over `rows` rows."""
+        weights = np.atleast_1d(np.asarray(rows, np.float64))
+        self._rows += int(weights.sum())
+        for name, value in values.items():
+            numbers = np.atleast_1d(np.asarray(value, np.float64))
+            self._sums[name] = self._sums.get(name, 0.0) + float(numbers @ weights)
+
+    def means(self) -> Means:
+        """The means so far."""
+        return {name: total / self._rows for name, total in self._sums.items()}
+
+
+def _rows_of_steps(n: int, batch_size: int, first: int, end: int) -> NDArray[np.int64]:
+    starts = np.arange(first, end, dtype=np.int64) * batch_size
+    return np.minimum(starts + batch_size, n) - starts
+
+
+def _require_finite(losses: NDArray[np.floating], first: int) -> None:
+    wrong = np.flatnonzero(~np.isfinite(losses))
+    if wrong.size:
+        i = int(wrong[0])
+        raise NonFiniteError(
+            f"the loss must be finite, but it is {losses[i]} in step {first + i} of "
+            f"the epoch"
+        )

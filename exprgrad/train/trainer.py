@@ -1,0 +1,355 @@
+"""The trainer: epochs over data, validation, history, callbacks, prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgrad.errors import GraphError, InputError
+from exprgrad.graph import dtype as dtypes
+from exprgrad.graph.elementwise import as_tensor
+from exprgrad.graph.leaves import state
+from exprgrad.graph.mode import in_mode
+from exprgrad.graph.node import walk
+from exprgrad.graph.tensor import Tensor
+from exprgrad.runtime.function import Function, function
+from exprgrad.train.callbacks import Callback, ProgressBar
+from exprgrad.train.data import (
+    Batches,
+    Data,
+    Table,
+    as_table,
+    batches,
+    checked_batch_size,
+    shuffled,
+    split,
+)
+from exprgrad.train.history import History
+from exprgrad.train.program import (
+    Means,
+    Pace,
+    Program,
+    Total,
+    inference_program,
+    run,
+    scalars,
+    training_program,
+    whole,
+)
+from exprgrad.train.rule import Optimizer, parameters_of
+
+Array = NDArray[Any]
+Snapshot = dict[Tensor, Array]
+INFERENCE_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One call of `fit`, its arguments checked."""
+
+    data: Table | Batches
+    validation: Table | Batches | None
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    callbacks: tuple[Callback, ...]
+    check_finite: bool
+
+
+class Trainer:
+    """Trains the parameters of a loss.
+
+    `loss` is a scalar, the mean over a batch; each of `metrics` is a scalar or one
+    number a row. `parameters` are all of the loss when not given; `updates` are states
+    that each step changes besides, such as running statistics. `seed` decides the order
+    of the rows and the random numbers; the same program gives the same bits.
+
+    The step is compiled at the first `fit`, and not again: not for the smaller last
+    batch, not for another learning rate. Raises `GraphError` for a loss that is not a
+    scalar or has no parameter.
+
+    >>> import exprgrad as eg
+    >>> x, y = eg.input("x", ("batch",)), eg.input("y", ("batch",))
+    >>> w = eg.parameter("w")
+    >>> trainer = Trainer(((w * x - y) ** 2).mean(), eg.optim.SGD(0.1))
+    >>> history = trainer.fit({"x": [1, 2], "y": [2, 4]}, epochs=50, batch_size=2)
+    >>> round(float(w.value), 4)
+    2.0
+    """
+
+    def __init__(
+        self,
+        loss: Tensor,
+        optimizer: Optimizer,
+        metrics: Mapping[str, Tensor] | None = None,
+        parameters: Sequence[Tensor] | None = None,
+        updates: Mapping[Tensor, Tensor] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            given = type(optimizer).__name__
+            raise GraphError(
+                f"the optimizer is one of eg.optim or your own, not {given}"
+            )
+        self.outputs = scalars(loss, metrics or {})
+        self.loss = loss
+        self.optimizer = optimizer
+        self.updates = {s: as_tensor(new) for s, new in (updates or {}).items()}
+        self.parameters = tuple(parameters or parameters_of(loss))
+        self.seed = seed
+        self.epoch = 0
+        self.history = History()
+        self._metrics = dict(metrics or {})
+        self._seed = state("seed", dtype=dtypes.int64, init=seed)
+        self._training: Program | None = None
+        self._inference: Program | None = None
+        self._predictions: dict[Tensor, Function] = {}
+        self._pace, self._inference_pace = Pace(), Pace()
+        self._stopped: str | None = None
+
+    def fit(
+        self,
+        data: Data | Batches,
+        epochs: int = 1,
+        batch_size: int | None = 32,
+        validation_data: Data | Batches | None = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
+        check_finite: bool = False,
+    ) -> History:
+        """Train for `epochs` more epochs and give what happened in them.
+
+        `data` maps input names to arrays with one row for each example (used in place,
+        memory-mapped ones too), or is an iterable of such mappings, one for each batch,
+        or a function that makes one for each epoch. `batch_size` None takes all rows at
+        once, 1 trains online. `validation_split` holds out that part of the rows, drawn
+        by the seed. `progress` is shown on a terminal unless given.
+
+        Raises `InputError` for data that do not fit, `NonFiniteError` with
+        `check_finite`; after any error all values are as before the call. Ctrl-C
+        leaves the training done so far, and `history`.
+        """
+        program = self._training_program()
+        plan = self._plan(
+            data,
+            epochs,
+            batch_size,
+            validation_data,
+            validation_split,
+            shuffle,
+            (ProgressBar(progress), *callbacks),
+            check_finite,
+        )
+        before = {s: s.value.copy() for s in program.updates}
+        epoch = self.epoch
+        try:
+            return self._fit(program, plan)
+        except Exception:
+            self.restore(before)
+            self.epoch = epoch
+            raise
+
+    def evaluate(self, data: Data | Batches, batch_size: int | None = None) -> Means:
+        """Loss and metrics on `data`, in inference mode, nothing updated.
+
+        Batches weigh by their rows, so that `batch_size` changes nothing but rounding.
+        """
+        program = self._inference_program()
+        return self._means(program, self._read(program, data, "the data"), batch_size)
+
+    def predict(
+        self, what: Tensor | str, data: Data, batch_size: int | None = None
+    ) -> Array:
+        """The value of an expression, or of "loss" or a metric by name, for all rows.
+
+        Of `data` only the inputs that the expression depends on are needed. Parts of
+        `batch_size` rows are computed one after another where the first axis is a row.
+        """
+        expression = self._named(what) if isinstance(what, str) else as_tensor(what)
+        call = self._prediction(expression)
+        if not call.inputs:
+            return np.asarray(call())
+        table = as_table(call.inputs, data, "the data", also=self._input_names())
+        if not expression.ndim or expression.shape[0] != call.inputs[0].shape[0]:
+            return np.asarray(call(**table.arrays))
+        size = _inference_rows(table, batch_size)
+        parts = [
+            call(**{name: array[i : i + size] for name, array in table.arrays.items()})
+            for i in range(0, len(table), size)
+        ]
+        return np.concatenate(parts)
+
+    def stop(self, reason: str = "stopped by a callback") -> None:
+        """End training after the present epoch; for callbacks."""
+        self._stopped = reason
+
+    def snapshot(self) -> Snapshot:
+        """Copies of what inference depends on: parameters and the states of `updates`."""
+        return {s: s.value.copy() for s in (*self.parameters, *self.updates)}
+
+    def restore(self, snapshot: Mapping[Tensor, Array]) -> None:
+        """Give states and parameters the values of a snapshot."""
+        for node, value in snapshot.items():
+            node.value = value
+
+    # The course of a fit
+
+    def _plan(
+        self,
+        data: Data | Batches,
+        epochs: int,
+        batch_size: int | None,
+        validation_data: Data | Batches | None,
+        validation_split: float,
+        shuffle: bool,
+        callbacks: tuple[Callback, ...],
+        check_finite: bool,
+    ) -> _Plan:
+        if not isinstance(epochs, int) or epochs < 1:
+            raise InputError(f"epochs is an integer from 1, not {epochs!r}")
+        program = self._training_program()
+        source = self._read(program, data, "the data", check_finite)
+        validation: Table | Batches | None = None
+        if validation_split and validation_data is not None:
+            raise InputError("validation_data and validation_split exclude each other")
+        if validation_split:
+            if not isinstance(source, Table):
+                raise InputError(
+                    "validation_split needs data in arrays, not in batches"
+                )
+            source, validation = split(source, validation_split, self.seed)
+        elif validation_data is not None:
+            validation = self._read(
+                program, validation_data, "validation_data", check_finite
+            )
+        size = 0
+        if isinstance(source, Table):
+            size = checked_batch_size(batch_size, len(source))
+            program.require_sizes(source, size)
+        return _Plan(source, validation, epochs, size, shuffle, callbacks, check_finite)
+
+    def _fit(self, program: Program, plan: _Plan) -> History:
+        self._stopped = None
+        self.history = history = History()
+        try:
+            for callback in plan.callbacks:
+                callback.on_fit_begin(self, plan.epochs)
+            for _ in range(plan.epochs):
+                history.append(self._one_epoch(program, plan))
+                self.epoch += 1
+                if self._stopped is not None:
+                    history.stop_reason = self._stopped
+                    break
+        finally:
+            for callback in plan.callbacks:
+                callback.on_fit_end(self)
+        return history
+
+    def _one_epoch(self, program: Program, plan: _Plan) -> Means:
+        logs: Means = {"epoch": self.epoch + 1}
+        for callback in plan.callbacks:
+            callback.on_epoch_begin(self, logs)
+
+        def progress(done: int, steps: int, means: Means) -> None:
+            for callback in plan.callbacks:
+                callback.on_steps_end(
+                    self, {**logs, **means, "step": done, "steps": steps}
+                )
+
+        means = self._train(program, plan, progress)
+        logs = {**logs, **means}
+        if plan.validation is not None:
+            found = self._means(self._inference_program(), plan.validation, None)
+            logs.update({f"val_{name}": value for name, value in found.items()})
+        for callback in plan.callbacks:
+            callback.on_epoch_end(self, logs)
+        return logs
+
+    def _train(self, program: Program, plan: _Plan, progress: Any) -> Means:
+        finite = plan.check_finite
+        if isinstance(plan.data, Table):
+            rows = plan.data.rows
+            order = shuffled(rows, self.seed, self.epoch + 1) if plan.shuffle else rows
+            size = plan.batch_size
+            return run(program, plan.data, order, size, self._pace, progress, finite)
+        total = Total()
+        tables = batches(program.inputs, plan.data, self.epoch + 1, finite)
+        for number, table in enumerate(tables):
+            program.require_sizes(table, len(table))
+            total.add(whole(program, table, finite), len(table))
+            progress(number + 1, 0, total.means())
+        return total.means()
+
+    # Reading data, running programs
+
+    def _read(
+        self, program: Program, data: Data | Batches, what: str, finite: bool = False
+    ) -> Table | Batches:
+        if isinstance(data, Mapping):
+            return as_table(program.inputs, data, what, finite, self._input_names())
+        if not callable(data) and not hasattr(data, "__iter__"):
+            given = type(data).__name__
+            raise InputError(f"{what} is a mapping or an iterable of them, not {given}")
+        return data
+
+    def _means(
+        self, program: Program, data: Table | Batches, batch_size: int | None
+    ) -> Means:
+        tables: Iterator[Table] | list[Table]
+        if isinstance(data, Table):
+            tables = [data]
+        else:
+            tables = batches(program.inputs, data, self.epoch + 1, False)
+        total = Total()
+        for table in tables:
+            size = _inference_rows(table, batch_size)
+            program.require_sizes(table, size)
+            pace = self._inference_pace
+            found = run(program, table, table.rows, size, pace, lambda *_: None)
+            total.add(found, len(table))
+        return total.means()
+
+    def _training_program(self) -> Program:
+        if self._training is None:
+            self._training = training_program(
+                self.outputs, self.optimizer, self.parameters, self.updates, self._seed
+            )
+        return self._training
+
+    def _inference_program(self) -> Program:
+        if self._inference is None:
+            count = self.optimizer.count
+            self._inference = inference_program(self.outputs, count, self._seed)
+        return self._inference
+
+    def _prediction(self, expression: Tensor) -> Function:
+        if expression not in self._predictions:
+            image = in_mode([expression], False)[expression]
+            inputs = [node for node in walk([image]) if node.op == "input"]
+            self._predictions[expression] = function(inputs, expression, training=False)
+        return self._predictions[expression]
+
+    def _named(self, name: str) -> Tensor:
+        known = {"loss": self.loss, **self._metrics}
+        if name not in known:
+            raise InputError(f"there is no {name}; these are: {', '.join(known)}")
+        return known[name]
+
+    def _input_names(self) -> frozenset[str]:
+        roots = [*self.outputs.values(), *self.updates.values()]
+        return frozenset(node.name for node in walk(roots) if node.op == "input")
+
+    def __repr__(self) -> str:
+        named = ", ".join(node.name for node in self.parameters)
+        return f"<trainer of {named} with {self.optimizer}, {self.epoch} epochs done>"
+
+
+def _inference_rows(table: Table, batch_size: int | None) -> int:
+    size = min(len(table), INFERENCE_ROWS) if batch_size is None else batch_size
+    return checked_batch_size(size, len(table))
