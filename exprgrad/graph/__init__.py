@@ -22,6 +22,6 @@ FUNCTIONS.update(
     }
 )
 FUNCTIONS["getitem"] = indexing.getitem
-FUNCTIONS["show"] = show.show
+FUNCTIONS["show"] = show.show  # type: ignore[assignment]  # the one that gives text
 FUNCTIONS["ufunc"] = numpy_protocol.ufunc
 FUNCTIONS["array_function"] = numpy_protocol.array_function

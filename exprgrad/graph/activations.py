@@ -60,8 +60,8 @@ def elu(x: Operand, alpha: Operand = 1.0) -> Tensor:
 
 def silu(x: Operand) -> Tensor:
     """x * sigmoid(x), also called swish."""
-    x = _float(x)
-    return x * sigmoid(x)
+    t = _float(x)
+    return t * sigmoid(t)
 
 
 def gelu(x: Operand, approximate: str = "none") -> Tensor:
@@ -70,11 +70,11 @@ def gelu(x: Operand, approximate: str = "none") -> Tensor:
     `approximate` is "none" for the exact form by erf, or "tanh" for the paper's
     approximation 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))).
     """
-    x = _float(x)
+    t = _float(x)
     if approximate == "none":
-        return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+        return 0.5 * t * (1 + erf(t * math.sqrt(0.5)))
     if approximate == "tanh":
-        return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+        return 0.5 * t * (1 + tanh(math.sqrt(2 / math.pi) * (t + 0.044715 * t * t * t)))
     raise GraphError(f'approximate is "none" or "tanh", not {approximate!r}')
 
 
@@ -92,8 +92,8 @@ def softmax(x: Operand, axis: Axis = -1) -> Tensor:
 
 def log_softmax(x: Operand, axis: Axis = -1) -> Tensor:
     """log(softmax(x)), finite for every finite x."""
-    x = _float(x)
-    shifted = x - _peak(x, axis)
+    t = _float(x)
+    shifted = t - _peak(t, axis)
     return shifted - log(sum(exp(shifted), axis, keepdims=True))
 
 
@@ -122,8 +122,8 @@ def clip(x: Operand, low: Operand = None, high: Operand = None) -> Tensor:
 
 def square(x: Operand) -> Tensor:
     """x * x"""
-    x = as_tensor(x)
-    return x * x
+    t = as_tensor(x)
+    return t * t
 
 
 def one_hot(index: Operand, size: Any, dtype: object = "float32") -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from exprgrad.errors import CompileError, ExprgradError, ShapeError
-from exprgrad.graph.dims import Dim, Size, evaluate, names
+from exprgrad.graph.dims import Size, evaluate, names
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS, type_of
 from exprgrad.graph.tensor import Constant, Tensor
@@ -23,7 +23,9 @@ def check(outputs: Iterable[Tensor]) -> None:
     for node in walk(outputs):
         fault = _fault(node)
         if fault:
-            raise CompileError(f"{node.op}: {node.type} is malformed: {fault}", node.where)
+            raise CompileError(
+                f"{node.op}: {node.type} is malformed: {fault}", node.where
+            )
 
 
 def _fault(node: Tensor) -> str | None:
@@ -71,7 +73,9 @@ def demands(outputs: Iterable[Tensor]) -> list[Demand]:
         for size in _slice_demands(node):
             found.setdefault(size, (size, node, "a slice lies inside its axis"))
         for size in _reduce_demands(node):
-            found.setdefault(size, (size, node, f"{node.op} of no elements is not defined"))
+            found.setdefault(
+                size, (size, node, f"{node.op} of no elements is not defined")
+            )
     return [d for d in found.values() if not _surely_holds(d[0])]
 
 
@@ -87,7 +91,9 @@ def _slice_demands(node: Tensor) -> list[Size]:
         return []
     starts, steps, shape = node.params
     edges: list[Size] = []
-    for start, step, n, size in zip(starts, steps, shape, node.args[0].shape, strict=True):
+    for start, step, n, size in zip(
+        starts, steps, shape, node.args[0].shape, strict=True
+    ):
         if n != 0:
             last = start + (n - 1) * step
             low, high = (start, last) if step > 0 else (last, start)
@@ -108,4 +114,6 @@ def check_demands(outputs: Iterable[Tensor], dims: Mapping[str, int]) -> None:
     for size, node, rule in demands(outputs):
         if evaluate(size, dims) < 0:
             given = ", ".join(f"{name} = {dims[name]}" for name in sorted(names(size)))
-            raise ShapeError(f"{node.op}: {rule}: {size} is negative when {given}", node.where)
+            raise ShapeError(
+                f"{node.op}: {rule}: {size} is negative when {given}", node.where
+            )

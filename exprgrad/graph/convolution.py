@@ -55,7 +55,9 @@ def conv2d(
 
 def _check_channels(x: Tensor, w: Tensor, groups: int) -> None:
     if x.ndim != 4 or w.ndim != 4:
-        raise ShapeError(f"conv2d takes x[n, c, h, w] and w[o, i, h, w], not {x.type}, {w.type}")
+        raise ShapeError(
+            f"conv2d takes x[n, c, h, w] and w[o, i, h, w], not {x.type}, {w.type}"
+        )
     fits = groups >= 1 and w.shape[1] * groups == x.shape[1]
     if not fits or not isinstance(w.shape[0], int) or w.shape[0] % groups:
         raise ShapeError(f"conv2d: {w.type} in {groups} groups does not fit {x.type}")
@@ -83,7 +85,9 @@ def max_pool2d(
     """
     size = _pair(window)
     steps = size if stride is None else _pair(stride)
-    return max(_windows(as_tensor(x), size, steps, padding, (1, 1), -math.inf), (-2, -1))
+    return max(
+        _windows(as_tensor(x), size, steps, padding, (1, 1), -math.inf), (-2, -1)
+    )
 
 
 def avg_pool2d(
@@ -105,7 +109,9 @@ def _windows(
     if x.ndim != 4:
         raise ShapeError(f"an image is x[batch, channel, h, w], not {x.type}")
     around = [
-        _widths(padding, axis, x.shape[2 + axis], size[axis], stride[axis], dilation[axis])
+        _widths(
+            padding, axis, x.shape[2 + axis], size[axis], stride[axis], dilation[axis]
+        )
         for axis in (0, 1)
     ]
     x = pad(x, [(0, 0), (0, 0), *around], value)
@@ -114,14 +120,17 @@ def _windows(
     return x
 
 
-def _widths(padding: Padding, axis: int, n: Size, size: int, stride: int, dilation: int) -> Pair:
+def _widths(
+    padding: Padding, axis: int, n: Size, size: int, stride: int, dilation: int
+) -> Pair:
     if padding == "valid":
         return 0, 0
     if padding == "same":
         return _same(n, size, stride, dilation)
     if isinstance(padding, str):
         raise ShapeError(f'padding is "valid", "same" or numbers, not {padding!r}')
-    return _pair(padding if isinstance(padding, int) else padding[axis])
+    widths: Any = padding if isinstance(padding, int) else padding[axis]
+    return _pair(widths)
 
 
 def _same(n: Size, size: int, stride: int, dilation: int) -> Pair:
@@ -133,7 +142,9 @@ def _same(n: Size, size: int, stride: int, dilation: int) -> Pair:
         needed = (-(-n // stride) - 1) * stride + reach
         missing = needed - n if needed > n else 0
     else:
-        raise ShapeError(f'padding "same" with a stride needs a size that is a number, not {n}')
+        raise ShapeError(
+            f'padding "same" with a stride needs a size that is a number, not {n}'
+        )
     return missing // 2, missing - missing // 2
 
 

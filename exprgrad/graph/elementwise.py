@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgrad.errors import ShapeError
+from exprgrad.errors import DTypeError, ShapeError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Shape, Size, as_size
 from exprgrad.graph.dtype import DType, as_dtype, convert, promote, weak
@@ -21,16 +21,20 @@ def constant(value: object, dtype: object = None) -> Tensor:
     >>> eg.constant([1.0, 2.0]).dtype
     float32
     """
-    if dtype is None:
-        dtype = _default_dtype(value)
-    exact = as_dtype(dtype)
-    return apply("constant", (), (Constant(value, exact),))
+    exact = as_dtype(_default_dtype(value) if dtype is None else dtype)
+    try:
+        return apply("constant", (), (Constant(value, exact),))
+    except (OverflowError, ValueError, TypeError) as error:
+        raise DTypeError(f"{value!r} is not of {exact}: {error}") from None
 
 
 def _default_dtype(value: object) -> DType:
     if isinstance(value, np.ndarray | np.generic):
         return as_dtype(value.dtype)
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DTypeError(f"{value!r} is no array: {error}") from None
     return dtypes.float32 if array.dtype.kind == "f" else as_dtype(array.dtype)
 
 
@@ -48,6 +52,8 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
     Raises `ShapeError` naming the two sizes that differ and neither of which is 1.
     """
+    if all(shape == shapes[0] for shape in shapes):
+        return shapes[0]
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     result: list[Size] = []
@@ -56,7 +62,9 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
         if len(sizes) > 1:
             given = " and ".join("[" + ", ".join(map(str, s)) + "]" for s in shapes)
             a, b = list(sizes)[:2]
-            raise ShapeError(f"{given} do not broadcast: axis {axis - rank} is {a} and {b}")
+            raise ShapeError(
+                f"{given} do not broadcast: axis {axis - rank} is {a} and {b}"
+            )
         result.append(next(iter(sizes), 1))
     return tuple(result)
 
@@ -68,10 +76,12 @@ def broadcast_to(x: Operand, shape: Any) -> Tensor:
     >>> eg.broadcast_to(eg.input("b", (4,)), (3, 4)).shape
     (3, 4)
     """
-    x = as_tensor(x)
-    shape = tuple(as_size(size) for size in shape)
-    if x.shape == shape:
-        return x
+    t = as_tensor(x)
+    sizes = tuple(as_size(size) for size in shape)
+    return t if t.shape == sizes else _stretched(t, sizes)
+
+
+def _stretched(x: Tensor, shape: Shape) -> Tensor:
     if broadcast_shapes(x.shape, shape) != shape:
         raise ShapeError(f"{x.type} does not broadcast to {shape}")
     lead = len(shape) - x.ndim
@@ -88,13 +98,13 @@ def _squeezed(x: Tensor, kept: Shape) -> Tensor:
 
 def astype(x: Operand, dtype: object) -> Tensor:
     """`x` converted to `dtype`; a float becomes an integer by dropping its fraction."""
-    x = as_tensor(x)
+    t = as_tensor(x)
     exact = as_dtype(dtype)
-    if x.dtype == exact:
-        return x
-    if x.op == "constant":
-        return constant(convert(x.params[0].array, exact), exact)
-    return apply("cast", (x,), (exact,))
+    if t.dtype == exact:
+        return t
+    if t.op == "constant":
+        return constant(convert(t.params[0].array, exact), exact)
+    return apply("cast", (t,), (exact,))
 
 
 def operands(*values: Operand, dtype: DType | None = None) -> tuple[Tensor, ...]:
@@ -119,7 +129,9 @@ def _as_float(x: Operand) -> Tensor:
     return x if x.dtype.kind == "f" else astype(x, dtypes.float32)
 
 
-def _unary(op: str, meaning: str, convert: Callable[[Operand], Tensor]) -> Callable[..., Tensor]:
+def _unary(
+    op: str, meaning: str, convert: Callable[[Operand], Tensor]
+) -> Callable[..., Tensor]:
     def function(x: Operand) -> Tensor:
         return apply(op, (convert(x),))
 
@@ -133,7 +145,9 @@ def _binary(op: str, meaning: str) -> Callable[..., Tensor]:
     return _named(function, op, meaning)
 
 
-def _named(function: Callable[..., Tensor], op: str, meaning: str) -> Callable[..., Tensor]:
+def _named(
+    function: Callable[..., Tensor], op: str, meaning: str
+) -> Callable[..., Tensor]:
     function.__name__ = function.__qualname__ = op
     function.__doc__ = meaning
     return function
@@ -199,6 +213,30 @@ def logical_or(a: Operand, b: Operand) -> Tensor:
 def logical_not(x: Operand) -> Tensor:
     """Whether x is false (zero)."""
     return apply("logical_not", (_truth(x),))
+
+
+def both(a: Operand, b: Operand) -> Tensor:
+    """`a & b`, of booleans only: NumPy has it bitwise for integers."""
+    return logical_and(_boolean(a), _boolean(b))
+
+
+def either(a: Operand, b: Operand) -> Tensor:
+    """`a | b`, of booleans only."""
+    return logical_or(_boolean(a), _boolean(b))
+
+
+def invert(x: Operand) -> Tensor:
+    """`~x`, of booleans only."""
+    return logical_not(_boolean(x))
+
+
+def _boolean(x: Operand) -> Tensor:
+    t = as_tensor(x)
+    if t.dtype != dtypes.bool_:
+        raise DTypeError(
+            f"&, | and ~ take bool, not {t.type}; compare, or use eg.logical_and"
+        )
+    return t
 
 
 def _truth(x: Operand) -> Tensor:

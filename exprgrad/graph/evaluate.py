@@ -61,8 +61,12 @@ def _leaf_values(order: list[Tensor], values: dict[Any, object]) -> dict[Tensor,
             continue
         value = values.get(node, values.get(node.name))
         if value is None and node.op == "input":
-            raise InputError(f"input {node.name}: {node.type} was not given", node.where)
-        given[node] = np.asarray(node.value if value is None else value, node.dtype.numpy)
+            raise InputError(
+                f"input {node.name}: {node.type} was not given", node.where
+            )
+        given[node] = np.asarray(
+            node.value if value is None else value, node.dtype.numpy
+        )
     return given
 
 
@@ -90,13 +94,16 @@ def _check_known(order: list[Tensor], dims: Mapping[str, int]) -> None:
     for node in order:
         sizes = (*node.shape, *(p for p in node.params if isinstance(p, Dim)))
         for name in sorted(set().union(*map(names, sizes)) - set(dims)):
-            raise InputError(f"{node.op}: the size {name} is not known: give it in dims")
+            raise InputError(
+                f"{node.op}: the size {name} is not known: give it in dims"
+            )
 
 
 def _check_shape(leaf: Tensor, value: Array, dims: Mapping[str, int]) -> None:
     if value.shape != tuple(size_of(size, dims) for size in leaf.shape):
         raise InputError(
-            f"{leaf.name}: {leaf.type} was given an array of shape {value.shape}", leaf.where
+            f"{leaf.name}: {leaf.type} was given an array of shape {value.shape}",
+            leaf.where,
         )
 
 
@@ -112,4 +119,6 @@ def _namespace(
 def _resolved(value: Any, dims: Mapping[str, int]) -> Any:
     if isinstance(value, Dim):
         return size_of(value, dims)
-    return tuple(_resolved(v, dims) for v in value) if isinstance(value, tuple) else value
+    return (
+        tuple(_resolved(v, dims) for v in value) if isinstance(value, tuple) else value
+    )

@@ -14,8 +14,14 @@ import numpy as np
 
 from exprgrad.errors import DTypeError, GraphError, IndexOutOfRange, ShapeError
 from exprgrad.graph import dtype as dtypes
-from exprgrad.graph.dims import Dim, Size, count
-from exprgrad.graph.elementwise import as_tensor, broadcast_shapes, broadcast_to, size_value
+from exprgrad.graph.dims import Dim, Size
+from exprgrad.graph.dims import count as count_of
+from exprgrad.graph.elementwise import (
+    as_tensor,
+    broadcast_shapes,
+    broadcast_to,
+    size_value,
+)
 from exprgrad.graph.movement import bound, permute_dims, reshape, strided_slice, take
 from exprgrad.graph.tensor import Tensor, apply
 
@@ -96,13 +102,17 @@ def _checked_masks(x: Tensor, given: list[Any], entries: list[Any]) -> list[Any]
         mask = _mask_shape(item)
         shape = x.shape[axis : axis + len(mask)]
         if mask != shape:
-            raise ShapeError(f"a mask of shape {mask} does not fit {x.type} at axis {axis}")
+            raise ShapeError(
+                f"a mask of shape {mask} does not fit {x.type} at axis {axis}"
+            )
         axis += _rank(item)
     return entries
 
 
 def _mask_shape(item: Any) -> tuple[int, ...]:
-    array = item.params[0].array if isinstance(item, Tensor) and _is_literal(item) else item
+    array = (
+        item.params[0].array if isinstance(item, Tensor) and _is_literal(item) else item
+    )
     if isinstance(array, list):
         array = np.asarray(array)
     is_mask = isinstance(array, np.ndarray) and array.dtype == bool
@@ -156,13 +166,13 @@ def _sliced(given: slice, n: Size) -> Place:
         kept = len(range(first, last, step))
         return Place("slice", first if kept else 0, step, kept)
     front, back = (0, n) if step > 0 else (n - 1, -1)
-    first = front if start is None else _from_front(start, n)
-    last = back if stop is None else _from_front(stop, n)
-    kept = (last - first) * (1 if step > 0 else -1)
-    kept = (kept + abs(step) - 1) // abs(step)
-    if isinstance(kept, int) and kept <= 0:
+    low = front if start is None else _from_front(start, n)
+    high = back if stop is None else _from_front(stop, n)
+    span = (high - low) * (1 if step > 0 else -1)
+    count = (span + abs(step) - 1) // abs(step)
+    if isinstance(count, int) and count <= 0:
         return Place("slice", 0, step, 0)
-    return Place("slice", first, step, kept)
+    return Place("slice", low, step, count)
 
 
 def _from_front(i: Size, n: Size) -> Size:
@@ -211,7 +221,7 @@ def _gathered(x: Tensor, places: list[Place]) -> Tensor:
     order = (*rest[:at], *axes, *rest[at:])
     sizes = tuple(x.shape[a] for a in axes)
     lead, tail = rest[:at], rest[at:]
-    shape = (*(x.shape[a] for a in lead), count(sizes), *(x.shape[a] for a in tail))
+    shape = (*(x.shape[a] for a in lead), count_of(sizes), *(x.shape[a] for a in tail))
     flat = reshape(permute_dims(x, order), shape)
     return apply("gather", (flat, _flat_index(indices, sizes)), (at,))
 

@@ -64,7 +64,9 @@ def state(
     return _stored("state", name, shape, init, dtype, seed)
 
 
-def _stored(op: str, name: str, shape: Any, init: Any, dtype: object, seed: int) -> Tensor:
+def _stored(
+    op: str, name: str, shape: Any, init: Any, dtype: object, seed: int
+) -> Tensor:
     exact = as_dtype(dtype)
     sizes = tuple(as_size(n) for n in _tuple(shape))
     fixed = tuple(n for n in sizes if isinstance(n, int))

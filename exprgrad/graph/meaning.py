@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from exprgrad.errors import IndexOutOfRange
 from exprgrad.graph.dtype import convert
 from exprgrad.graph.philox import uniform
 
-Array = NDArray[Any]
+Array = Any  # an NDArray; NumPy types its results no closer
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
@@ -42,7 +41,9 @@ def _sigmoid(n: SimpleNamespace, x: Array) -> Array:
 def _bound(n: SimpleNamespace, index: Array) -> Array:
     outside = index[(index < -n.size) | (index >= n.size)]
     if outside.size:
-        raise IndexOutOfRange(f"index {outside[0]} is outside an axis of {n.size}", n.where)
+        raise IndexOutOfRange(
+            f"index {outside[0]} is outside an axis of {n.size}", n.where
+        )
     return np.where(index < 0, index + n.size, index)
 
 
@@ -66,7 +67,9 @@ def _slice(n: SimpleNamespace, x: Array) -> Array:
 def _window(n: SimpleNamespace, x: Array) -> Array:
     reach = (n.size - 1) * n.dilation + 1
     if x.shape[n.axis] < reach:
-        return np.zeros((*x.shape[: n.axis], 0, *x.shape[n.axis + 1 :], n.size), x.dtype)
+        return np.zeros(
+            (*x.shape[: n.axis], 0, *x.shape[n.axis + 1 :], n.size), x.dtype
+        )
     windows = sliding_window_view(x, reach, n.axis)[..., :: n.dilation]
     return windows[(slice(None),) * n.axis + (slice(None, None, n.stride),)]
 
@@ -101,7 +104,7 @@ def _given(n: SimpleNamespace) -> Array:
     return value
 
 
-MEANING: dict[str, Callable[..., Array]] = {
+MEANING: dict[str, Callable[..., Any]] = {
     # leaves
     "input": _given,
     "parameter": _given,

@@ -119,17 +119,19 @@ def squeeze(x: Operand, axis: int | Sequence[int]) -> Tensor:
 
 def pad(x: Operand, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     """`x` with `widths[axis] = (before, after)` elements of `value` around it."""
-    x = as_tensor(x)
+    t = as_tensor(x)
     pairs = tuple((int(low), int(high)) for low, high in widths)
-    if len(pairs) != x.ndim or any(min(pair) < 0 for pair in pairs):
-        raise ShapeError(f"pad: {pairs} is not a pair of widths for each axis of {x.type}")
+    if len(pairs) != t.ndim or any(min(pair) < 0 for pair in pairs):
+        raise ShapeError(
+            f"pad: {pairs} is not a pair of widths for each axis of {t.type}"
+        )
     if all(pair == (0, 0) for pair in pairs):
-        return x
+        return t
     if value == 0:
-        return apply("pad", (x,), (pairs,))
-    inside = apply("pad", (broadcast_to(constant(True), x.shape),), (pairs,))
-    around = broadcast_to(constant(value, x.dtype), inside.shape)
-    return apply("where", (inside, apply("pad", (x,), (pairs,)), around))
+        return apply("pad", (t,), (pairs,))
+    inside = apply("pad", (broadcast_to(constant(True), t.shape),), (pairs,))
+    around = broadcast_to(constant(value, t.dtype), inside.shape)
+    return apply("where", (inside, apply("pad", (t,), (pairs,)), around))
 
 
 def strided_slice(

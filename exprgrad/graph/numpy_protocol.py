@@ -22,6 +22,9 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.reciprocal: lambda x: 1 / x,
     np.matmul: reduction.matmul,
     np.positive: lambda x: x,
+    np.bitwise_and: elementwise.both,
+    np.bitwise_or: elementwise.either,
+    np.invert: elementwise.invert,
 }
 for _name in """add subtract multiply divide floor_divide remainder maximum minimum
     negative sign floor exp expm1 log log1p sqrt tanh sin cos equal not_equal less
@@ -37,12 +40,18 @@ REDUCTIONS: dict[Any, Callable[..., Tensor]] = {
 
 
 def _transpose(x: Tensor, axes: Any = None) -> Tensor:
-    return movement.permute_dims(x, tuple(reversed(range(x.ndim))) if axes is None else axes)
+    return movement.permute_dims(
+        x, tuple(reversed(range(x.ndim))) if axes is None else axes
+    )
 
 
-def _pad(x: Tensor, widths: Any, mode: str = "constant", constant_values: float = 0) -> Tensor:
+def _pad(
+    x: Tensor, widths: Any, mode: str = "constant", constant_values: float = 0
+) -> Tensor:
     if mode != "constant":
-        raise GraphError(f"np.pad of an expression pads with a constant, not by {mode!r}")
+        raise GraphError(
+            f"np.pad of an expression pads with a constant, not by {mode!r}"
+        )
     pairs = np.broadcast_to(np.asarray(widths), (x.ndim, 2)).tolist()
     return movement.pad(x, pairs, constant_values)
 
@@ -50,17 +59,23 @@ def _pad(x: Tensor, widths: Any, mode: str = "constant", constant_values: float 
 def _dot(a: Operand, b: Operand) -> Tensor:
     a, b = elementwise.as_tensor(a), elementwise.as_tensor(b)
     if not a.ndim or not b.ndim:
-        return a * b
+        return elementwise.multiply(a, b)
     if b.ndim > 2:
-        raise GraphError("np.dot of more than two axes is not taken; use @ or eg.einsum")
+        raise GraphError(
+            "np.dot of more than two axes is not taken; use @ or eg.einsum"
+        )
     return reduction.tensordot(a, b, 1)
 
 
-def _var(x: Tensor, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+def _var(
+    x: Tensor, axis: Any = None, ddof: float = 0, keepdims: bool = False
+) -> Tensor:
     return reduction.var(x, axis, ddof, keepdims)
 
 
-def _std(x: Tensor, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+def _std(
+    x: Tensor, axis: Any = None, ddof: float = 0, keepdims: bool = False
+) -> Tensor:
     return reduction.std(x, axis, ddof, keepdims)
 
 
@@ -72,7 +87,9 @@ def _cumsum(x: Tensor, axis: Any = None) -> Tensor:
 
 def _take(x: Operand, index: Operand, axis: Any = None) -> Tensor:
     x = elementwise.as_tensor(x)
-    return movement.take(movement.reshape(x, (-1,)) if axis is None else x, index, axis or 0)
+    return movement.take(
+        movement.reshape(x, (-1,)) if axis is None else x, index, axis or 0
+    )
 
 
 def _zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
@@ -121,7 +138,9 @@ FUNCTIONS_OF_NUMPY: dict[Any, Callable[..., Any]] = {
 }
 
 
-def ufunc(function: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+def ufunc(
+    function: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Tensor:
     """The expression for a NumPy elementwise function or its `reduce`.
 
     Raises `GraphError` naming the function when there is none, or when it is to write
@@ -134,9 +153,14 @@ def ufunc(function: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, A
     """
     spelled = f"np.{function.__name__}" + ("" if method == "__call__" else f".{method}")
     if kwargs.get("out") is not None:
-        raise GraphError(f"{spelled} cannot write an expression into out=, which has no value yet")
+        raise GraphError(
+            f"{spelled} cannot write an expression into out=, which has no value yet"
+        )
     table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
-    return _called(table, function, spelled, args, kwargs)
+    if method == "reduce" and len(args) == 1:
+        kwargs = {"axis": 0, **kwargs}
+    result: Tensor = _called(table, function, spelled, args, kwargs)
+    return result
 
 
 def array_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -149,7 +173,9 @@ def array_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     """
     spelled = f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
     if kwargs.get("out") is not None:
-        raise GraphError(f"{spelled} cannot write an expression into out=, which has no value yet")
+        raise GraphError(
+            f"{spelled} cannot write an expression into out=, which has no value yet"
+        )
     return _called(FUNCTIONS_OF_NUMPY, function, spelled, args, kwargs)
 
 

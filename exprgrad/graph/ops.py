@@ -92,7 +92,9 @@ def _dot(op: str, args: tuple[Type, ...], params: Params) -> Type:
     _require(args[0].dtype == args[1].dtype, op, args, "dtypes are equal", DTypeError)
     spec = f'"{params[0]},{params[1]}->{params[2]}"'
     for labels, arg in zip(params[:2], args, strict=True):
-        _require(len(labels) == len(arg.shape), f"dot {spec}", args, "a label each axis")
+        _require(
+            len(labels) == len(arg.shape), f"dot {spec}", args, "a label each axis"
+        )
         for label, size in zip(labels, arg.shape, strict=True):
             known = sizes.setdefault(label, size)
             if known != size:

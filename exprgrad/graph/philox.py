@@ -49,11 +49,15 @@ def uniform(
     part = element % span // LANES
     random = _blocks(int(block.max(initial=-1)) + 1, key, step, seed)
     if words_each == 1:
-        bits = random[part, block] >> 8
-        return (bits * 2.0**-24).astype(dtype).reshape(shape)
+        return _scaled(random[part, block] >> 8, -24, dtype).reshape(shape)
     high, low = random[2 * part, block], random[2 * part + 1, block]
     bits = (high.astype(np.uint64) << np.uint64(32) | low) >> np.uint64(11)
-    return (bits * 2.0**-53).astype(dtype).reshape(shape)
+    return _scaled(bits, -53, dtype).reshape(shape)
+
+
+def _scaled(bits: NDArray[Any], power: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    scaled: NDArray[Any] = np.ldexp(bits.astype(dtype), power)
+    return scaled
 
 
 def _blocks(n: int, key: int, step: int, seed: int) -> NDArray[np.uint32]:

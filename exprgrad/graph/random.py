@@ -106,7 +106,14 @@ def _is_float64(p: Operand) -> bool:
 def _draw(shape: Any, dtype: DType, step: Any, seed: Any, key: int | None) -> Tensor:
     if dtype.kind != "f":
         raise DTypeError(f"random numbers are floating-point, not {dtype}")
-    sizes = tuple(as_size(n) for n in (shape if isinstance(shape, tuple | list) else (shape,)))
-    counters = (leaves.step if step is None else step, leaves.seed if seed is None else seed)
+    sizes = tuple(
+        as_size(n) for n in (shape if isinstance(shape, tuple | list) else (shape,))
+    )
+    counters = (
+        leaves.step if step is None else step,
+        leaves.seed if seed is None else seed,
+    )
     args = tuple(astype(as_tensor(c), dtypes.int64) for c in counters)
-    return apply("random", args, (leaves.next_key() if key is None else key, sizes, dtype))
+    return apply(
+        "random", args, (leaves.next_key() if key is None else key, sizes, dtype)
+    )

@@ -61,7 +61,9 @@ def argmax(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     x = _numeric(x)
     axes = as_axes(axis, x.ndim)
     if any(x.shape[a] == 0 for a in axes):
-        raise ShapeError(f"argmax of no elements is not defined: axis {axes} of {x.type}")
+        raise ShapeError(
+            f"argmax of no elements is not defined: axis {axes} of {x.type}"
+        )
     result = apply("argmax", (x,), (axes,))
     return kept(result, x, axes) if keepdims else result
 
@@ -88,7 +90,9 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return kept(result, x, axes) if keepdims else result
 
 
-def var(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+def var(
+    x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = False
+) -> Tensor:
     """Variance over `axis`: the mean of (x - mean)**2, with n - `correction` for n."""
     x = as_tensor(x)
     axes = as_axes(axis, x.ndim)
@@ -100,7 +104,9 @@ def var(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = F
     return kept(result, x, axes) if keepdims else result
 
 
-def std(x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+def std(
+    x: Operand, axis: Axis = None, correction: float = 0, keepdims: bool = False
+) -> Tensor:
     """Standard deviation over `axis`: the square root of `var`."""
     return sqrt(var(x, axis, correction, keepdims))
 
@@ -125,8 +131,8 @@ def prod(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     x = _numeric(x)
     axes = as_axes(axis, x.ndim)
     rest = [a for a in range(x.ndim) if a not in axes]
-    kept = tuple(x.shape[a] for a in rest)
-    flat = reshape(permute_dims(x, (*axes, *rest)), (-1, *kept)) if axes else x
+    sizes = tuple(x.shape[a] for a in rest)
+    flat = reshape(permute_dims(x, (*axes, *rest)), (-1, *sizes)) if axes else x
     result = _product(flat) if axes else x
     return kept(result, x, axes) if keepdims else result
 
@@ -176,9 +182,13 @@ def _labels(spec: str, tensors: list[Tensor]) -> tuple[list[str], str]:
     left, arrow, out = spec.replace(" ", "").partition("->")
     inputs = left.split(",")
     if len(inputs) != len(tensors):
-        raise ShapeError(f'einsum "{spec}" names {len(inputs)} operands, not {len(tensors)}')
+        raise ShapeError(
+            f'einsum "{spec}" names {len(inputs)} operands, not {len(tensors)}'
+        )
     free = [c for c in string.ascii_uppercase if c not in spec]
-    ranks = [t.ndim - len(i.replace("...", "")) for t, i in zip(tensors, inputs, strict=True)]
+    ranks = [
+        t.ndim - len(i.replace("...", "")) for t, i in zip(tensors, inputs, strict=True)
+    ]
     dots = "".join(free[: reduce(lambda a, b: a if a > b else b, ranks, 0)])
     inputs = [
         i.replace("...", dots[len(dots) - r :]) if r else i.replace("...", "")
@@ -213,7 +223,9 @@ def matmul(a: Operand, b: Operand) -> Tensor:
     """
     a, b = as_tensor(a), as_tensor(b)
     if not a.ndim or not b.ndim:
-        raise ShapeError(f"matmul takes tensors of one axis or more, not {a.type}, {b.type}")
+        raise ShapeError(
+            f"matmul takes tensors of one axis or more, not {a.type}, {b.type}"
+        )
     row = "k" if a.ndim == 1 else "ik"
     column = "k" if b.ndim == 1 else "kj"
     if a.ndim <= 2 and b.ndim <= 2:
@@ -222,7 +234,9 @@ def matmul(a: Operand, b: Operand) -> Tensor:
     return _batched(a, b, batch_a, batch_b, row, column)
 
 
-def _batched(a: Tensor, b: Tensor, batch_a: Any, batch_b: Any, row: str, col: str) -> Tensor:
+def _batched(
+    a: Tensor, b: Tensor, batch_a: Any, batch_b: Any, row: str, col: str
+) -> Tensor:
     """Batch axes of size 1 are dropped from the operand, so that nothing is copied."""
     rank = len(batch_a) if len(batch_a) > len(batch_b) else len(batch_b)
     letters = string.ascii_uppercase[:rank]
@@ -240,7 +254,10 @@ def _batched(a: Tensor, b: Tensor, batch_a: Any, batch_b: Any, row: str, col: st
 def _squeezed(x: Tensor, batch: Any, letters: str) -> tuple[Tensor, str]:
     labels = letters[len(letters) - len(batch) :]
     kept = tuple(n != 1 for n in batch)
-    shape = (*(n for n, k in zip(batch, kept, strict=True) if k), *x.shape[len(batch) :])
+    shape = (
+        *(n for n, k in zip(batch, kept, strict=True) if k),
+        *x.shape[len(batch) :],
+    )
     return reshape(x, shape), "".join(c for c, k in zip(labels, kept, strict=True) if k)
 
 

@@ -43,7 +43,9 @@ def listing(outputs: Iterable[Tensor], lines: bool = False) -> str:
     """
     roots = list(outputs)
     lets, texts = _spelled(roots)
-    rows = [(node, f"{node.name}: {node.type}") for node in walk(roots) if _is_named(node)]
+    rows = [
+        (node, f"{node.name}: {node.type}") for node in walk(roots) if _is_named(node)
+    ]
     rows += [(node, f"{name}: {node.type} = {text.text}") for node, name, text in lets]
     for i, (node, text) in enumerate(zip(roots, texts, strict=True), 1):
         name = "out" if len(roots) == 1 else f"out{i}"

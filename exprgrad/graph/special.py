@@ -22,7 +22,9 @@ def stop_gradient(x: Operand) -> Tensor:
     return apply("stop_gradient", (as_tensor(x),))
 
 
-def custom_gradient(function: Callable[..., Tensor], pullback: Pullback) -> Callable[..., Tensor]:
+def custom_gradient(
+    function: Callable[..., Tensor], pullback: Pullback
+) -> Callable[..., Tensor]:
     """`function` with a gradient of your own.
 
     `pullback(cotangent, *inputs)` gives one cotangent for each input (or None for no
@@ -34,13 +36,17 @@ def custom_gradient(function: Callable[..., Tensor], pullback: Pullback) -> Call
     (3,)
     """
     if not callable(function) or not callable(pullback):
-        raise GraphError("custom_gradient takes two functions: the value and its pullback")
+        raise GraphError(
+            "custom_gradient takes two functions: the value and its pullback"
+        )
 
     def wrapped(*inputs: Operand) -> Tensor:
         tensors = tuple(as_tensor(x) for x in inputs)
         value = function(*tensors)
         if not isinstance(value, Tensor):
-            raise GraphError(f"a function with a gradient gives one expression, not {value!r}")
+            raise GraphError(
+                f"a function with a gradient gives one expression, not {value!r}"
+            )
         return apply("custom", (value, *tensors), (pullback,))
 
     return wrapped

@@ -114,7 +114,9 @@ def _dot(node: Tensor, args: list[Text]) -> Text:
     vector = len(a) == 1 or len(b) == 1
     plain = 1 <= len(a) <= 2 and 1 <= len(b) <= 2 and a[-1] == b[0]
     if leads and plain and out == batch + a[:-1] + b[1:] and not (batch and vector):
-        return Text(f"{args[0].inside(PRODUCT)} @ {args[1].inside(PRODUCT + 1)}", PRODUCT)
+        return Text(
+            f"{args[0].inside(PRODUCT)} @ {args[1].inside(PRODUCT + 1)}", PRODUCT
+        )
     return Text(f'einsum("{la},{lb}->{out}", {args[0].text}, {args[1].text})')
 
 

@@ -22,7 +22,8 @@ _numbers = itertools.count()
 class Initializer(Protocol):
     """A function from shape and random generator to first values."""
 
-    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array: ...
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """First values of `shape`."""
 
 
 class Arena:

@@ -77,7 +77,9 @@ class Tensor(Node):
     def name(self) -> str:
         """The name of an input, a parameter or a state."""
         if "name" not in OPS[self.op].params:
-            raise GraphError(f"inputs, parameters and states have names, {self.op} has none")
+            raise GraphError(
+                f"inputs, parameters and states have names, {self.op} has none"
+            )
         return str(self.params[2])
 
     @property
@@ -181,19 +183,19 @@ class Tensor(Node):
         return FUNCTIONS["less_equal"](other, self)
 
     def __and__(self, other: Operand) -> Tensor:
-        return FUNCTIONS["logical_and"](self, other)
+        return FUNCTIONS["both"](self, other)
 
     def __rand__(self, other: Operand) -> Tensor:
-        return FUNCTIONS["logical_and"](other, self)
+        return FUNCTIONS["both"](other, self)
 
     def __or__(self, other: Operand) -> Tensor:
-        return FUNCTIONS["logical_or"](self, other)
+        return FUNCTIONS["either"](self, other)
 
     def __ror__(self, other: Operand) -> Tensor:
-        return FUNCTIONS["logical_or"](other, self)
+        return FUNCTIONS["either"](other, self)
 
     def __invert__(self) -> Tensor:
-        return FUNCTIONS["logical_not"](self)
+        return FUNCTIONS["invert"](self)
 
     def __getitem__(self, index: Any) -> Tensor:
         return FUNCTIONS["getitem"](self, index)
@@ -218,11 +220,15 @@ class Tensor(Node):
         """Minimum over `axis` (all axes when None)."""
         return FUNCTIONS["min"](self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    def var(
+        self, axis: Any = None, correction: float = 0, keepdims: bool = False
+    ) -> Tensor:
         """Variance over `axis` (all axes when None)."""
         return FUNCTIONS["var"](self, axis, correction, keepdims)
 
-    def std(self, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    def std(
+        self, axis: Any = None, correction: float = 0, keepdims: bool = False
+    ) -> Tensor:
         """Standard deviation over `axis` (all axes when None)."""
         return FUNCTIONS["std"](self, axis, correction, keepdims)
 
@@ -265,7 +271,9 @@ class Tensor(Node):
     # Python asks these of a value, which an expression does not have yet
 
     def __bool__(self) -> NoReturn:
-        raise GraphError("an expression has no truth value yet; choose with eg.where(...)")
+        raise GraphError(
+            "an expression has no truth value yet; choose with eg.where(...)"
+        )
 
     def __iter__(self) -> NoReturn:
         raise GraphError("an expression is not iterated; take x[i] or x.shape[0] times")
@@ -281,7 +289,9 @@ class Tensor(Node):
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise GraphError("an expression has no value yet; evaluate it with eg.function")
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Tensor:
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *args: Any, **kwargs: Any
+    ) -> Tensor:
         return FUNCTIONS["ufunc"](ufunc, method, args, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
