@@ -29,7 +29,6 @@ def power(a: Value, b: Value) -> Value:
         _log2(magnitude.convert("fpext", "double")) * b.convert("fpext", "double")
     )
     y = y.convert("fptrunc", "float")
-    y = select((a + b).is_nan, math.nan, y)
     y = select(magnitude.same(1.0), 1.0, y)
     return _special(a, b, y)
 

@@ -67,7 +67,7 @@ def _scale(p: Value, shifted: Value, n: Value) -> Value:
     name, mask, _ = row
     kind = p.kind
     # The intrinsics of 512 bits take a rounding mode: 4 is the processor's own.
-    mode: tuple[tuple[str, str], ...] = (("i32", "4"),) if "512" in name else ()
+    mode: tuple[tuple[str, str], ...] = (("i32", "4"),) if name.endswith("512") else ()
     operands = [(kind, value.name) for value in (p, n, p.splat(0.0))]
     return Value(p.code, kind, p.code.call(kind, name, *operands, (mask, "-1"), *mode))
 
