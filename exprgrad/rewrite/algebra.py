@@ -99,6 +99,9 @@ SUMS = [
     Row(x - a, x + -a, negative_number),
     Row(x + a, x - -a, negative_number),
     Row((x + a) + b, x + (a + b), integers),
+    Row((x - a) + b, x + (b - a), integers),
+    Row((x + a) - b, x + (a - b), integers),
+    Row((x - a) - b, x - (a + b), integers),
 ]
 
 PRODUCTS = [

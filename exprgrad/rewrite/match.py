@@ -45,7 +45,7 @@ CONSTANTS = frozenset((a, b, c))
 VARIABLES = frozenset((x, y, z, a, b, c, p, q, v, w))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """A rewrite of nodes whose operation is `op`; None where it does not apply."""
 
@@ -59,7 +59,7 @@ class Rule:
         return self.label if isinstance(self.label, str) else self.label()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """`left` becomes `right` where `when` holds of what the variables are bound to."""
 

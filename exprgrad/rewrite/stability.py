@@ -75,6 +75,7 @@ def positive(bound: Bound) -> bool:
 
 
 _shifted = exp(v - _rows(_peak(v)))
+_less_y = exp(v - _rows(y))
 _x_log_x = where(equal(x, 0), 0, x * log(where(equal(x, 0), 1, x)))
 
 HYPERBOLIC = [
@@ -101,6 +102,8 @@ SIGMOIDS = [
     Row(log(1 + exp(x)), softplus(x)),
     Row(log1p(exp(x)), softplus(x)),
     Row(log(a + exp(x)), softplus(x - log(a)) + log(a), positive),
+    Row(x - softplus(x), -softplus(-x)),
+    Row(softplus(x) - x, softplus(-x)),
     Row(log(exp(x) + exp(y)), softplus(x - y) + y),
 ]
 
@@ -120,6 +123,10 @@ ROWS_OF_EXPONENTIALS = [
     Row(log(sum(exp(v) * w, 0)), log(sum(_shifted * w, 0)) + _peak(v), unshifted),
     Row(log(sum(exp(v), 0) * y), log(sum(_shifted, 0)) + _peak(v) + log(y), unshifted),
     Row(log(sum(exp(v), 0) / y), log(sum(_shifted, 0)) + _peak(v) - log(y), unshifted),
+    Row(
+        v - _rows(log(sum(_less_y, 0)) + y),
+        (v - _rows(y)) - _rows(log(sum(_less_y, 0))),
+    ),
 ]
 
 EXPONENTIALS = [
@@ -137,9 +144,9 @@ LOGARITHMS = [
     Row(log(1 / x), -log(x)),
     Row(log(sqrt(x)), log(x) * 0.5),
     Row(log(rsqrt(x)), log(x) * -0.5),
+    Row(log((x * x) * (x * x)), log(abs(x)) * 4),
     Row(log(x * x), log(abs(x)) * 2),
     Row(log(x * x * x), log(x) * 3),
-    Row(log((x * x) * (x * x)), log(abs(x)) * 4),
     Row(log(x**a), log(abs(x)) * a, even),
     Row(log(x**a), log(x) * a, not_even),
     Row(log(1 + x), log1p(x)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from hypothesis import strategies as st
 
 import exprgrad as eg
-
-SIZES = (1, 2, 3)
+from exprgrad.errors import ShapeError
+from exprgrad.graph.show import listing
 
 UNARY = [
     eg.negative,
@@ -37,63 +39,110 @@ BINARY = [
 ]
 
 
-@st.composite
-def expressions(draw, steps: int = 8):
-    """A float64 expression and the values of its inputs."""
-    seed = draw(st.integers(0, 2**16))
+@dataclass
+class Case:
+    """Expressions, and the values of their inputs."""
+
+    outputs: list
+    values: dict
+
+    def __repr__(self):
+        return listing(self.outputs)
+
+
+def expressions():
+    """Cases of a few steps or many; fewer steps of the same seed are a smaller case."""
+    return st.builds(build, st.integers(0, 10**6), st.sampled_from((3, 10, 10, 20)))
+
+
+def build(seed, steps):
     rng = np.random.default_rng(seed)
-    nodes, values = [], {}
+    values = {}
     for i in range(3):
-        names = [draw(st.sampled_from((*SIZES, "batch"))) for _ in range(2)]
-        shape = tuple(4 if n == "batch" else n for n in names)
-        x = eg.input(f"x{i}", tuple(names), "float64")
-        values[x] = rng.normal(size=shape)
-        nodes.append(x)
-    nodes.append(eg.constant(rng.integers(-2, 3, (2, 1)).astype(float)))
+        names = tuple(rng.choice((1, 2, 3, 3, "batch"), 2).tolist())
+        sizes = tuple(n if n == "batch" else int(n) for n in names)
+        x = eg.input(f"x{i}", sizes, "float64")
+        values[x] = rng.normal(size=[4 if n == "batch" else n for n in sizes])
+    few = rng.integers(-2, 3, (3, 1)).astype(float)
+    nodes = [*values, eg.constant(few)]
     for _ in range(steps):
-        nodes.append(_step(draw, nodes))
-    return nodes[-1], values
+        nodes.append(_step(rng, nodes))
+    return Case(nodes[-3:], values)
 
 
-def _step(draw, nodes):
-    x = draw(st.sampled_from(nodes[-4:] + nodes[:2]))
-    y = draw(st.sampled_from(nodes))
-    kind = draw(st.sampled_from(("unary", "binary", "move", "reduce", "dot")))
-    if kind == "unary":
-        return draw(st.sampled_from(UNARY))(x)
-    if kind == "binary":
-        try:
-            return draw(st.sampled_from(BINARY))(x, y)
-        except eg.errors.ShapeError:
-            return eg.exp(-(x * x))
-    if kind == "reduce" and x.ndim:
-        axis = draw(st.integers(0, x.ndim - 1))
-        reduce = draw(st.sampled_from((eg.sum, eg.mean, eg.max, eg.min)))
-        return reduce(x, axis, keepdims=draw(st.booleans()))
-    if kind == "dot" and x.ndim == y.ndim == 2:
-        spec = draw(st.sampled_from(("ik,kj->ij", "ki,kj->ij", "ik,jk->ji", "ij,ij->i")))
-        try:
-            return eg.einsum(spec, x, y)
-        except eg.errors.ShapeError:
-            return x
-    return _moved(draw, x)
+def _pick(rng, items):
+    return items[int(rng.integers(len(items)))]
 
 
-def _moved(draw, x):
-    choice = draw(st.sampled_from(("permute", "unsqueeze", "flip", "pad", "slice", "flat", "grow")))
-    if choice == "permute":
-        return x.permute_dims(draw(st.permutations(range(x.ndim))))
-    if choice == "unsqueeze" and x.ndim < 3:
-        return eg.expand_dims(x, draw(st.integers(0, x.ndim)))
-    if choice == "flip":
-        return eg.flip(x)
-    if choice == "pad":
-        widths = st.tuples(st.integers(0, 1), st.integers(0, 1))
-        return eg.pad(x, [draw(widths) for _ in x.shape])
-    if choice == "slice" and x.ndim and x.shape[0] in (2, 3):
-        return x[1:] if draw(st.booleans()) else x[:1]
-    if choice == "flat":
-        return x.reshape((-1,))
-    if choice == "grow" and x.ndim < 3:
-        return eg.broadcast_to(x, (2, *x.shape))
-    return eg.concat([x, x], 0) if x.ndim else x
+def _step(rng, nodes):
+    x, y = _pick(rng, nodes[-3:] + nodes[:3]), _pick(rng, nodes)
+    try:
+        return _pick(rng, (_unary, _binary, _move, _move, _reduce, _dot))(rng, x, y)
+    except ShapeError:
+        return _unary(rng, x, y)
+
+
+def _unary(rng, x, y):
+    return _pick(rng, UNARY)(x)
+
+
+def _binary(rng, x, y):
+    return _pick(rng, BINARY)(x, y)
+
+
+def _reduce(rng, x, y):
+    axis = int(rng.integers(x.ndim)) if x.ndim else None
+    reduce = _pick(rng, (eg.sum, eg.sum, eg.mean, eg.max, eg.min))
+    return reduce(x, axis, keepdims=bool(rng.integers(2)))
+
+
+def _dot(rng, x, y):
+    spec = _pick(
+        rng, ("ik,kj->ij", "ki,kj->ij", "ik,jk->ji", "ij,ij->i", "ij,ij->", "ik,jl->lj")
+    )
+    products = (
+        lambda: eg.einsum(spec, x, y),
+        lambda: eg.sum(eg.expand_dims(x, 1) * eg.expand_dims(x, 0), -1),
+        lambda: x @ x.T,
+    )
+    return _pick(rng, products)()
+
+
+def _move(rng, x, y):
+    move = _pick(
+        rng, (_permute, _unsqueeze, _flip, _pad, _slice, _flat, _grow, _concat)
+    )
+    return move(rng, x) if x.ndim in (1, 2, 3) else x * 1
+
+
+def _permute(rng, x):
+    return x.permute_dims(rng.permutation(x.ndim).tolist())
+
+
+def _unsqueeze(rng, x):
+    return eg.expand_dims(x, int(rng.integers(x.ndim + 1)))
+
+
+def _flip(rng, x):
+    return eg.flip(x, int(rng.integers(x.ndim)))
+
+
+def _pad(rng, x):
+    return eg.pad(x, rng.integers(0, 2, (x.ndim, 2)).tolist())
+
+
+def _slice(rng, x):
+    short = isinstance(x.shape[-1], int) and x.shape[-1] > 1
+    return _pick(rng, (x[..., 1:], x[..., :1], x[..., ::-2])) if short else x[:1]
+
+
+def _flat(rng, x):
+    return x.reshape((-1,))
+
+
+def _grow(rng, x):
+    return eg.broadcast_to(x, (2, *x.shape))
+
+
+def _concat(rng, x):
+    return eg.concat([x, -x], int(rng.integers(x.ndim)))
