@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from exprgrad.errors import GraphError, lines_of
+from exprgrad.grad.batch import batched
 from exprgrad.grad.jvp import JVP
 from exprgrad.grad.reverse import active_nodes, applied, reverse
-from exprgrad.graph.dims import Shape, count
-from exprgrad.graph.elementwise import astype, constant, equal, full, like
-from exprgrad.graph.movement import iota, permute_dims, reshape, stack
+from exprgrad.graph.dims import Size, count
+from exprgrad.graph.elementwise import astype, constant, equal, like
+from exprgrad.graph.leaves import input
+from exprgrad.graph.movement import iota, permute_dims, reshape
 from exprgrad.graph.node import walk
-from exprgrad.graph.tensor import Tensor
+from exprgrad.graph.tensor import Tensor, apply
 
 S = TypeVar("S", Tensor, Sequence[Tensor], Mapping[str, Tensor])
 
@@ -91,10 +93,10 @@ def hvp(loss: Tensor, wrt: Any, vectors: Any) -> Any:
 
 
 def jacobian(y: Tensor, x: Tensor) -> Tensor:
-    """All derivatives of y by x, of shape `y.shape + x.shape`.
+    """All derivatives of y by x, of shape `y.shape + x.shape`; sizes may be named.
 
-    It is written out row by row, or column by column where `x` has fewer elements; the
-    smaller of the two must have sizes that are numbers, else `GraphError`.
+    One sweep along an axis of all directions: forward where `x` is known to have no
+    more elements than `y`, else in reverse.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x", (3,))
@@ -102,19 +104,14 @@ def jacobian(y: Tensor, x: Tensor) -> Tensor:
     (2, 3)
     """
     _floats("jacobian", [y, x])
-    rows, columns = count(y.shape), count(x.shape)
-    if isinstance(columns, int) and (not isinstance(rows, int) or columns <= rows):
-        parts = [jvp(y, x, e) for e in _basis(x, columns)]
-        flat = _stacked(parts, (columns, *y.shape), y)
-        order = (*range(1, y.ndim + 1), 0)
-        return reshape(permute_dims(flat, order), y.shape + x.shape)
-    if not isinstance(rows, int):
-        raise GraphError(
-            f"jacobian needs {y.type} or {x.type} to have sizes that are all numbers; "
-            "jvp and vjp work with named sizes"
-        )
-    parts = [vjp(y, x, e) for e in _basis(y, rows)]
-    return reshape(_stacked(parts, (rows, *x.shape), x), y.shape + x.shape)
+    if _forward_is_cheaper(count(x.shape), count(y.shape)):
+        direction = input("direction", x.shape, x.dtype)
+        columns = batched(jvp(y, x, direction), direction, _basis(x))
+        last = permute_dims(columns, (*range(1, y.ndim + 1), 0))
+        return reshape(last, y.shape + x.shape)
+    direction = input("direction", y.shape, y.dtype)
+    rows = batched(vjp(y, x, direction), direction, _basis(y))
+    return reshape(rows, y.shape + x.shape)
 
 
 def hessian(loss: Tensor, x: Tensor) -> Tensor:
@@ -128,15 +125,18 @@ def hessian(loss: Tensor, x: Tensor) -> Tensor:
     return jacobian(grad(loss, x), x)
 
 
-def _basis(x: Tensor, n: int) -> list[Tensor]:
-    """The n tensors like x that are 1 in one place."""
-    place = iota(n)
-    ones = [astype(equal(place, i), x.dtype) for i in range(n)]
-    return [reshape(one, x.shape) for one in ones]
+def _forward_is_cheaper(columns: Size, rows: Size) -> bool:
+    if isinstance(columns, int) and isinstance(rows, int):
+        return columns <= rows
+    return isinstance(columns, int)
 
 
-def _stacked(parts: list[Tensor], shape: Shape, of: Tensor) -> Tensor:
-    return stack(parts) if parts else full(shape, 0.0, of.dtype)
+def _basis(x: Tensor) -> Tensor:
+    """The tensors like x that are 1 in one place, along a leading axis."""
+    n = count(x.shape)
+    row = apply("expand", (iota(n),), ((n, n), (0,)))
+    column = apply("expand", (iota(n),), ((n, n), (1,)))
+    return reshape(astype(equal(row, column), x.dtype), (n, *x.shape))
 
 
 def _forward(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import exprgrad as eg
-from exprgrad.grad import jvp, vjp
+from exprgrad.grad import jacobian, jvp, vjp
+from exprgrad.grad.batch import BATCHED
 from exprgrad.grad.check import check_grad
 from exprgrad.grad.jvp import JVP
 from exprgrad.grad.vjp import VJP
@@ -31,7 +32,7 @@ def inputs_of(case: Case, seed: int = 0) -> dict[Tensor, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("table", [VJP, JVP], ids=["vjp", "jvp"])
+@pytest.mark.parametrize("table", [VJP, JVP, BATCHED], ids=["vjp", "jvp", "batched"])
 def test_tables_have_the_rows_of_the_operations(table: dict[str, object]) -> None:
     assert list(table) == list(OPS)
 
@@ -69,3 +70,20 @@ def test_the_tangent_is_the_transpose_of_the_gradient(case: Case) -> None:
     left = np.vdot(at[cotangent], moved)
     right = sum(np.vdot(g, at[t]) for g, t in zip(pulled, tangents, strict=True))
     np.testing.assert_allclose(left, right, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_the_jacobian_has_the_gradients_as_its_rows(case: Case) -> None:
+    at = inputs_of(case)
+    x = next(iter(at))
+    y = case.function(*at)
+    dims = dims_of(at)
+    cotangent = eg.input("cotangent", y.shape, "float64")
+    pulled = vjp(y, x, cotangent)
+    matrix, value = evaluate([jacobian(y, x), y], at, dims)
+    assert matrix.shape == value.shape + at[x].shape
+    for place in np.ndindex(value.shape):
+        one = np.zeros(value.shape)
+        one[place] = 1.0
+        row = evaluate([pulled], {**at, cotangent: one}, dims)[0]
+        np.testing.assert_allclose(matrix[place], row, rtol=1e-13, atol=1e-14)
