@@ -56,6 +56,11 @@ class Function:
         self._demands = demands([*results, *changes.values()])
         self._program = compile_graph(self.inputs, results, changes)
 
+    @property
+    def program(self) -> Any:
+        """The compiled program, which `eg.explain` asks for its stages."""
+        return self._program
+
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run once. Arguments stand in the order of `inputs`, or bear their names."""
         arrays = [
