@@ -1,0 +1,90 @@
+"""The op `random` as vector code: Philox 4x32-10 as `graph/philox.py` defines it.
+
+The 32-bit words are held in 64-bit lanes, so that a product of two words is one
+instruction. Any vector of element numbers will do: each lane makes its own block of
+four words and takes one word of it (float32) or two (float64).
+"""
+
+from __future__ import annotations
+
+from exprgrad.backend.text import Code, Kind
+from exprgrad.backend.value import Value, select
+from exprgrad.graph.dtype import DType
+from exprgrad.graph.philox import LANES, MASK, MULTIPLIERS, ROUNDS, WEYL
+
+Words = tuple[Value, Value, Value, Value]
+
+
+def random(
+    code: Code, dtype: DType, lanes: int, element: str, step: str, seed: str, key: int
+) -> str:
+    """Write numbers in [0, 1) of type `dtype` and give the name of their value.
+
+    `element` names int64 numbers of elements (`lanes` of them), `step` and `seed` int64
+    scalars; `key` is the draw's own number.
+    """
+    kind = Kind("i64", lanes)
+    numbers = Value(code, kind, element)
+    words_each = dtype.size // 4
+    span = LANES * 4 // words_each
+    within = numbers & (span - 1)
+    block = (numbers.logical_right(_log2(span)) * LANES) + (numbers & (LANES - 1))
+    part = within.logical_right(_log2(LANES))
+    words = _philox(_counter(block, step, key), Value(code, Kind("i64"), seed))
+    if words_each == 1:
+        return _single(_choose(part, words)).name
+    high, low = _choose(part, words[0::2]), _choose(part, words[1::2])
+    bits = ((high << 32) | low).logical_right(11)
+    return (bits.convert("sitofp", "double") * 2.0**-53).name
+
+
+def _single(word: Value) -> Value:
+    bits = word.logical_right(8).convert("trunc", "i32")
+    return bits.convert("sitofp", "float") * 2.0**-24
+
+
+def _log2(power: int) -> int:
+    return power.bit_length() - 1
+
+
+def _choose(part: Value, words: tuple[Value, ...]) -> Value:
+    """Of each lane the word whose number is in `part`."""
+    chosen = words[0]
+    for number, word in enumerate(words[1:], 1):
+        chosen = select(part.same(number), word, chosen)
+    return chosen
+
+
+def _counter(block: Value, step: str, key: int) -> Words:
+    count = Value(block.code, Kind("i64"), step) & MASK
+    low, high = block & MASK, block.logical_right(32)
+    return low, high, _in_all_lanes(count, block.kind), block.splat(key & MASK)
+
+
+def _in_all_lanes(scalar: Value, kind: Kind) -> Value:
+    """A scalar known at run time only, in every lane of a vector."""
+    if kind.lanes == 1:
+        return scalar
+    one = scalar.make(
+        f"insertelement {kind} poison, {scalar.kind} {scalar.name}, i32 0", kind
+    )
+    mask = f"<{kind.lanes} x i32> zeroinitializer"
+    return one.make(f"shufflevector {kind} {one.name}, {kind} poison, {mask}")
+
+
+def _philox(counter: Words, seed: Value) -> Words:
+    c0, c1, c2, c3 = counter
+    keys = seed & MASK, seed.logical_right(32)
+    for turn in range(ROUNDS):
+        k0, k1 = (
+            _in_all_lanes((key + turn * weyl) & MASK, c0.kind)
+            for key, weyl in zip(keys, WEYL, strict=True)
+        )
+        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            p1.logical_right(32) ^ c1 ^ k0,
+            p1 & MASK,
+            p0.logical_right(32) ^ c3 ^ k1,
+            p0 & MASK,
+        )
+    return c0, c1, c2, c3
