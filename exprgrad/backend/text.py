@@ -98,9 +98,17 @@ class Module:
 class Function:
     """A function whose blocks are written one after another."""
 
-    def __init__(self, module: Module, name: str, arguments: str, attributes: str = "") -> None:
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        arguments: str,
+        attributes: str = "",
+        linkage: str = "",
+    ) -> None:
         self.module = module
-        self.head = f"define void @{name}({arguments}) {attributes}"
+        self.name = name
+        self.head = f"define {linkage} void @{name}({arguments}) {attributes}"
         self.blocks = [Block("entry")]
         self._count = 0
         module.functions.append(self)
