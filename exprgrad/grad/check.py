@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgrad.errors import GraphError, InputError, lines_of
+from exprgrad.grad.reverse import stand_in
 from exprgrad.grad.sweep import grad, jvp
 from exprgrad.grad.vjp import VJP
 from exprgrad.graph.dtype import float32, float64
@@ -27,7 +27,6 @@ Values = dict[Tensor, Array]
 
 STEP = 1e-4
 NAMED = ("input", "parameter", "state")
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def check_grad(
     function = _projected(function, values, rng)
     compared = 0
     for _ in range(order):
-        directions = [_fresh(x) for x in moving]
+        directions = [stand_in(x) for x in moving]
         slope = _slope(function, moving, directions)
         for _ in range(2):
             for x, v in zip(moving, directions, strict=True):
@@ -176,11 +175,11 @@ def _own_mismatch(
 ) -> Mismatch | None:
     """The mismatch of `node` alone, as a function of its arguments."""
     inputs = node.args[1:] if node.op == "custom" else node.args
-    fresh = {a: _fresh(a) for a in inputs if a in reached}
+    fresh = {a: stand_in(a) for a in inputs if a in reached}
     image = replaced(node.args, fresh)
     alone = rebuilt(node, tuple(image[a] for a in node.args))
     here = {**values, **{x: values[a] for a, x in fresh.items()}}
-    directions = [_fresh(x) for x in fresh.values()]
+    directions = [stand_in(x) for x in fresh.values()]
     for x, v in zip(fresh.values(), directions, strict=True):
         here[v] = rng.normal(size=here[x].shape)
     here[alone] = values[node]
@@ -205,13 +204,9 @@ def _projected(y: Tensor, values: Values, rng: np.random.Generator) -> Tensor:
     if y.shape == ():
         return y
     shape = _values([y], values)[0].shape
-    weights = _fresh(y)
+    weights = stand_in(y)
     values[weights] = rng.normal(size=shape)
     return sum(y * weights)
-
-
-def _fresh(x: Tensor) -> Tensor:
-    return input(f"check.{next(_numbers)}", x.shape, x.dtype)
 
 
 def _in_float64(output: Tensor, at: Mapping[Any, Any]) -> tuple[Values, Tensor]:

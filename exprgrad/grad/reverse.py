@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from exprgrad.errors import ExprgradError, GraphError, lines_of
 from exprgrad.grad.vjp import VJP
+from exprgrad.graph.leaves import input
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
+
+_numbers = itertools.count()
+
+
+def stand_in(x: Tensor) -> Tensor:
+    """An input like `x` that no other expression has."""
+    return input(f"stand-in {next(_numbers)}", x.shape, x.dtype)
 
 
 def reverse(

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 from exprgrad.errors import GraphError, lines_of
 from exprgrad.grad.batch import batched
 from exprgrad.grad.jvp import JVP
-from exprgrad.grad.reverse import active_nodes, applied, reverse
+from exprgrad.grad.reverse import active_nodes, applied, reverse, stand_in
 from exprgrad.graph.dims import Size, count
 from exprgrad.graph.elementwise import astype, constant, equal, like
-from exprgrad.graph.leaves import input
 from exprgrad.graph.movement import iota, permute_dims, reshape
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor, apply
@@ -105,11 +104,11 @@ def jacobian(y: Tensor, x: Tensor) -> Tensor:
     """
     _floats("jacobian", [y, x])
     if _forward_is_cheaper(count(x.shape), count(y.shape)):
-        direction = input("direction", x.shape, x.dtype)
+        direction = stand_in(x)
         columns = batched(jvp(y, x, direction), direction, _basis(x))
         last = permute_dims(columns, (*range(1, y.ndim + 1), 0))
         return reshape(last, y.shape + x.shape)
-    direction = input("direction", y.shape, y.dtype)
+    direction = stand_in(y)
     rows = batched(vjp(y, x, direction), direction, _basis(y))
     return reshape(rows, y.shape + x.shape)
 

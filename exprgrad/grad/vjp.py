@@ -10,7 +10,8 @@ Where a derivative does not exist or is not finite, these are the choices:
   maximum(x, 0) has slope 1/2 at 0; relu is spelled with where and has slope 0.)
 - abs: 0 at 0. sign, floor, floor_divide: 0 everywhere. remainder: 1 for the dividend,
   -floor(a / b) for the divisor, also at the jumps.
-- sqrt: inf at 0; log: inf at 0; rsqrt: -inf at 0. Hence sqrt(sum(x * x)) has NaN at 0.
+- sqrt: inf at 0; log: inf at 0; rsqrt: -inf at 0. Hence sqrt(sum(x * x)) has
+  NaN at 0; `norm` is spelled so that it has 0 there.
 - pow for the base: y * x**(y - 1), and 0 where y = 0, even at x = 0. For the exponent:
   x**y * log(x) where x > 0, else 0. A constant exponent makes no logarithm.
 - where: the branch that is not taken gets exactly 0, whatever the cotangent (inf, NaN).

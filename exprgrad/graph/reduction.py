@@ -10,7 +10,7 @@ from typing import Any
 from exprgrad.errors import ShapeError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import count
-from exprgrad.graph.elementwise import as_tensor, astype, size_value, sqrt
+from exprgrad.graph.elementwise import as_tensor, astype, size_value, sqrt, where
 from exprgrad.graph.movement import as_axes, as_axis, concat, permute_dims, reshape
 from exprgrad.graph.tensor import Operand, Tensor, apply
 
@@ -112,9 +112,11 @@ def std(
 
 
 def norm(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Euclidean length over `axis`."""
+    """Euclidean length over `axis`; its gradient at the zero vector is zero."""
     x = as_tensor(x)
-    return sqrt(sum(x * x, axis, keepdims))
+    squares = sum(x * x, axis, keepdims)
+    zero = squares == 0
+    return where(zero, 0.0, sqrt(where(zero, 1.0, squares)))
 
 
 def cumulative_sum(x: Operand, axis: int = -1) -> Tensor:

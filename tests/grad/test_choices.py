@@ -147,6 +147,13 @@ def test_a_product_with_zeros_has_the_product_of_the_others() -> None:
     np.testing.assert_allclose(slopes(eg.prod, [0.0, 0.0, 5.0]), [0, 0, 0])
 
 
+def test_the_norm_of_the_zero_vector_has_no_slope() -> None:
+    np.testing.assert_array_equal(slopes(eg.norm, [0.0, 0.0]), [0, 0])
+    np.testing.assert_allclose(slopes(eg.norm, [3.0, 4.0]), [0.6, 0.8])
+    rows = slopes(lambda x: eg.norm(x, 1), [[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0]])
+
+
 def test_empty_axes_have_empty_gradients() -> None:
     assert slopes(lambda x: eg.exp(x) * x, np.ones((0, 3))).shape == (0, 3)
     assert slopes(lambda x: eg.sum(x, 0), np.ones((0, 3))).shape == (0, 3)
