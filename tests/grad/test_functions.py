@@ -126,3 +126,30 @@ def test_gradients_equal_those_of_pytorch(name: str) -> None:
     found = evaluate(grad(eg.sum(ours[name]() ** 2), [x, y]), {x: a, y: b})
     for mine, other in zip(found, (tx.grad, ty.grad), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-13)
+
+
+COMPOSED: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": eg.relu,
+    "leaky_relu": eg.leaky_relu,
+    "elu": eg.elu,
+    "gelu": eg.gelu,
+    "silu": eg.silu,
+    "softmax": eg.softmax,
+    "log_softmax": eg.log_softmax,
+    "logsumexp": eg.logsumexp,
+    "square": eg.square,
+    "clip": lambda x: eg.clip(x, -0.5, 0.5),
+    "mean": lambda x: eg.mean(x * x, 0),
+    "var": eg.var,
+    "std": lambda x: eg.std(x, 1),
+    "norm": lambda x: eg.norm(x, 1),
+    "prod": lambda x: eg.prod(x, 1),
+    "stack": lambda x: eg.stack([x, x * x], 1),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_composed_functions_to_second_order(name: str) -> None:
+    x = eg.input("x", (2, 5), "float64")
+    at = np.random.default_rng(6).normal(size=(2, 5))
+    assert check_grad(COMPOSED[name](x), {x: at}) == 4
