@@ -1,11 +1,11 @@
 """A private stand-in for the compiler, by NumPy, until the real one has landed.
 
-Importing this does nothing where `exprgrad.runtime.compile` exists.
+Importing this does nothing where the compiler can be imported.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 import threading
 import types
@@ -53,8 +53,12 @@ class Epoch:
 
 
 def install() -> None:
-    if importlib.util.find_spec("exprgrad.runtime.compile") is not None:
+    try:
+        importlib.import_module("exprgrad.runtime.compile")
+        importlib.import_module("exprgrad.runtime.step")
         return
+    except ImportError:
+        pass  # the compiler is not whole yet
     compiler = types.ModuleType("exprgrad.runtime.compile")
     compiler.compile_graph = Program  # type: ignore[attr-defined]
     compiler.COMPILATIONS = 0  # type: ignore[attr-defined]
