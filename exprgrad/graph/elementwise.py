@@ -33,8 +33,8 @@ def _default_dtype(value: object) -> DType:
         return as_dtype(value.dtype)
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise DTypeError(f"{value!r} is no array: {error}") from None
+    except ValueError:
+        raise DTypeError(f"{value!r} is no array of numbers (see eg.stack)") from None
     return dtypes.float32 if array.dtype.kind == "f" else as_dtype(array.dtype)
 
 
@@ -186,8 +186,8 @@ cos = _unary("cos", "Cosine of x in radians.", _as_float)
 
 def divide(a: Operand, b: Operand) -> Tensor:
     """a / b, always of floating-point type."""
-    a, b = operands(a, b)
-    return apply("divide", (_as_float(a), _as_float(b)))
+    exact = promote(dtypes.float32, operands(a, b)[0].dtype)
+    return apply("divide", operands(a, b, dtype=exact))
 
 
 def greater(a: Operand, b: Operand) -> Tensor:
