@@ -53,19 +53,24 @@ class Epoch:
 
 
 def install() -> None:
+    """Put the stand-in where a module of the compiler cannot be imported yet."""
+    parts = {"compile": {"COMPILATIONS": 0}}
+    parts |= {"program": {"compile_graph": Program}, "step": {"Epoch": Epoch}}
+    missing = [name for name in parts if not importable(f"exprgrad.runtime.{name}")]
+    if "program" in missing or "step" in missing:
+        for name, fields in parts.items():
+            module = types.ModuleType(f"exprgrad.runtime.{name}")
+            vars(module).update(fields)
+            sys.modules[module.__name__] = module
+            setattr(importlib.import_module("exprgrad.runtime"), name, module)
+
+
+def importable(name: str) -> bool:
     try:
-        importlib.import_module("exprgrad.runtime.compile")
-        importlib.import_module("exprgrad.runtime.step")
-        return
+        importlib.import_module(name)
     except ImportError:
-        pass  # the compiler is not whole yet
-    compiler = types.ModuleType("exprgrad.runtime.compile")
-    compiler.compile_graph = Program  # type: ignore[attr-defined]
-    compiler.COMPILATIONS = 0  # type: ignore[attr-defined]
-    step = types.ModuleType("exprgrad.runtime.step")
-    step.Epoch = Epoch  # type: ignore[attr-defined]
-    sys.modules["exprgrad.runtime.compile"] = compiler
-    sys.modules["exprgrad.runtime.step"] = step
+        return False
+    return True
 
 
 install()

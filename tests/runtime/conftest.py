@@ -1,0 +1,1 @@
+import tests.standin  # noqa: F401
