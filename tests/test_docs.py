@@ -1,0 +1,58 @@
+"""What the pages say is true: names exist, tables agree with the code, examples run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exprgrad.graph.dtype import PROMOTION
+
+ROOT = Path(__file__).parent.parent
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+README = (ROOT / "README.md").read_text()
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
+
+
+def test_every_module_is_on_the_page_of_the_house_and_no_other() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set()
+    for section in page.split("\n### ")[1:]:
+        room = re.split(r"[:\n]", section)[0]
+        folder = "" if room == "exprgrad" else f"{room}/"
+        named |= {folder + name for name in re.findall(r"^\| `(\w+\.py)` \|", section, re.M)}
+    files = {path.relative_to(ROOT / "exprgrad") for path in (ROOT / "exprgrad").rglob("*.py")}
+    modules = {str(f) for f in files if f.name != "__init__.py" or len(f.parts) == 1}
+    assert named == modules
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    text = page.read_text()
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    paths = re.findall(r"`((?:exprgrad|tests|examples|docs)/[\w/]+\.\w+)`", text)
+    assert not [link for link in links if not (page.parent / link).exists()]
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    lines = [line.strip() for line in README.splitlines()]
+    assert 'pip install -e ".[examples]" && python examples/digits.py' in lines
+    assert 'pip install -e ".[test]" && python -m pytest' in lines
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
+def test_examples_on_the_pages_run(page: Path) -> None:
+    for block in PYTHON.findall(page.read_text()):
+        exec(compile(block, str(page), "exec"), {"__name__": page.stem})
+
+
+def test_the_promotion_table_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "numerics.md").read_text()
+    rows = [
+        tuple(cell.strip(" `*") for cell in line.strip("|").split("|"))
+        for line in page.split("## Types")[1].split("\n## ")[0].splitlines()
+        if line.startswith("|") and "---" not in line
+    ]
+    assert rows[: len(PROMOTION)] == [(name, *cells) for name, cells in PROMOTION.items()]
