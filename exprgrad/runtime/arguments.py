@@ -20,7 +20,11 @@ Array = NDArray[Any]
 
 # The kinds of array (NumPy's letters) that an input of each kind takes. A float is
 # never rounded to an integer; float64 to float32 rounds, as all float32 work does.
-TAKES = {"b": "b", "i": "biu", "f": "biuf"}
+TAKES = {
+    "b": ("b", "booleans"),
+    "i": ("biu", "integers, and never rounds a float"),
+    "f": ("biuf", "real numbers"),
+}
 
 
 def line_of(node: Tensor) -> str:
@@ -34,11 +38,11 @@ def as_array(node: Tensor, value: object) -> Array:
     Raises `InputError` when `value` is no array of numbers, or its kind does not fit.
     """
     array = _raw(node, value)
-    kinds = TAKES[node.dtype.kind]
+    kinds, words = TAKES[node.dtype.kind]
     if array.dtype.kind not in kinds:
         raise InputError(
-            f"input {node.name} takes {node.dtype} and nothing that would be rounded "
-            f"to it, but {array.dtype} was given; {line_of(node)}"
+            f"input {node.name} takes {words}, but {array.dtype} was given; "
+            f"{line_of(node)}"
         )
     _require_fits(node, array)
     exact = node.dtype.numpy

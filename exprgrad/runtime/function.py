@@ -22,7 +22,7 @@ from exprgrad.runtime.arguments import (
     require_finite,
     require_known_names,
 )
-from exprgrad.runtime.compile import compile_graph
+from exprgrad.runtime.program import compile_graph
 
 Outputs = Any  # a Tensor, a list, a tuple or a dict of them, or None
 Updates = Mapping[Tensor, Any]

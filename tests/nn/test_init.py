@@ -50,7 +50,9 @@ def test_gains() -> None:
 @pytest.mark.parametrize("shape", [(40, 40), (60, 20), (20, 60), (16, 3, 3, 3)])
 def test_orthogonal(shape: tuple[int, ...]) -> None:
     matrix = drawn(eg.init.orthogonal(2.0), shape).reshape(shape[0], -1)
-    small = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    small = (
+        matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    )
     np.testing.assert_allclose(small, 4 * np.eye(len(small)), atol=1e-12)
 
 

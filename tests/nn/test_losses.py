@@ -23,7 +23,9 @@ BITS = RNG.integers(0, 2, (7, 4)).astype(float)
 
 def value(loss: Any, *arrays: Any) -> np.ndarray:
     """The loss of constants of the arrays' own types."""
-    names = [eg.input(f"a{i}", ("n", *a.shape[1:]), a.dtype) for i, a in enumerate(arrays)]
+    names = [
+        eg.input(f"a{i}", ("n", *a.shape[1:]), a.dtype) for i, a in enumerate(arrays)
+    ]
     given = {f"a{i}": a for i, a in enumerate(arrays)}
     return evaluate([loss(*names)], given)[0]
 
@@ -43,10 +45,18 @@ CASES = {
     ),
     "binary_cross_entropy_with_logits": (
         (LOGITS, BITS),
-        lambda z, y: -np.where(y == 1, special.log_expit(z), special.log_expit(-z)).mean(-1),
+        lambda z, y: (
+            -np.where(y == 1, special.log_expit(z), special.log_expit(-z)).mean(-1)
+        ),
     ),
-    "mse": ((A, B), lambda a, b: metrics.mean_squared_error(a.T, b.T, multioutput="raw_values")),
-    "mae": ((A, B), lambda a, b: metrics.mean_absolute_error(a.T, b.T, multioutput="raw_values")),
+    "mse": (
+        (A, B),
+        lambda a, b: metrics.mean_squared_error(a.T, b.T, multioutput="raw_values"),
+    ),
+    "mae": (
+        (A, B),
+        lambda a, b: metrics.mean_absolute_error(a.T, b.T, multioutput="raw_values"),
+    ),
     "huber": ((2 * A, B), lambda a, b: special.huber(1.0, a - b).mean(-1)),
     "hinge": (
         (A, 2 * BITS - 1),
@@ -72,7 +82,9 @@ def test_gradient(name: str) -> None:
     (first, second), _ = CASES[name]
     which = 1 if name == "kl" else 0  # the prediction is kl's second operand
     arrays = [first, second]
-    names = [eg.input(f"a{i}", ("n", *a.shape[1:]), a.dtype) for i, a in enumerate(arrays)]
+    names = [
+        eg.input(f"a{i}", ("n", *a.shape[1:]), a.dtype) for i, a in enumerate(arrays)
+    ]
     loss = getattr(eg.nn, name.split()[0])(*names).sum()
     given = {f"a{i}": a for i, a in enumerate(arrays)}
     slope = evaluate([eg.grad(loss, names[which])], given)[0]
@@ -82,7 +94,9 @@ def test_gradient(name: str) -> None:
         moved = {**given, f"a{which}": arrays[which] + t * direction}
         return float(evaluate([loss], moved)[0])
 
-    assert (slope * direction).sum() == pytest.approx((at(h) - at(-h)) / (2 * h), rel=1e-6)
+    assert (slope * direction).sum() == pytest.approx(
+        (at(h) - at(-h)) / (2 * h), rel=1e-6
+    )
 
 
 def test_large_logits_stay_finite() -> None:
@@ -117,7 +131,13 @@ def test_sequences_keep_their_axes() -> None:
 
 def test_shapes_that_would_broadcast_are_refused() -> None:
     a, b = eg.input("a", ("batch", 1)), eg.input("b", ("batch",))
-    for loss in (eg.nn.mse, eg.nn.mae, eg.nn.huber, eg.nn.hinge, eg.nn.binary_cross_entropy):
+    for loss in (
+        eg.nn.mse,
+        eg.nn.mae,
+        eg.nn.huber,
+        eg.nn.hinge,
+        eg.nn.binary_cross_entropy,
+    ):
         with pytest.raises(ShapeError, match=r"f32\[batch, 1\].*f32\[batch\]"):
             loss(a, b)
     with pytest.raises(ShapeError, match="without the last axis"):

@@ -78,9 +78,13 @@ class Arraylike:
         ROWS[::-1][::-1],
         Foreign(ROWS),
         Arraylike(ROWS),
-        np.frombuffer(b"-" + ROWS.tobytes(), np.uint8)[1:].view(np.float32).reshape(2, 3),
+        np.frombuffer(b"-" + ROWS.tobytes(), np.uint8)[1:]
+        .view(np.float32)
+        .reshape(2, 3),
     ],
-    ids=str.split("list f64 f16 i64 u8 big-endian fortran strided reversed dlpack array odd"),
+    ids=str.split(
+        "list f64 f16 i64 u8 big-endian fortran strided reversed dlpack array odd"
+    ),
 )
 def test_what_is_taken(given: Any) -> None:
     weights = np.arange(1.0, 7.0, dtype=np.float32).reshape(2, 3)

@@ -45,7 +45,14 @@ def test_the_order_of_calls() -> None:
     recorder = Recorder()
     trainer()[0].fit(DATA, epochs=2, batch_size=4, callbacks=[recorder])
     names = "['epoch', 'loss']"
-    expected = ["fit 2", "begin 1", f"end 1 {names}", "begin 2", f"end 2 {names}", "done"]
+    expected = [
+        "fit 2",
+        "begin 1",
+        f"end 1 {names}",
+        "begin 2",
+        f"end 2 {names}",
+        "done",
+    ]
     assert recorder.calls == expected
     assert recorder.steps.count((3, 3)) == 2
     assert all(0 < done <= steps == 3 for done, steps in recorder.steps)

@@ -70,7 +70,9 @@ def descended(order: np.ndarray, size: int) -> tuple[np.ndarray, float]:
     return w, total / len(order)
 
 
-@pytest.mark.parametrize("size", [1, 8, 53, None], ids=["online", "mini", "all", "None"])
+@pytest.mark.parametrize(
+    "size", [1, 8, 53, None], ids=["online", "mini", "all", "None"]
+)
 def test_descent_by_hand(size: int | None) -> None:
     model = Linear()
     history = model.trainer.fit(
