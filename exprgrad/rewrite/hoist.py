@@ -5,13 +5,14 @@ So work is done on the tensor before it is stretched, and movements meet and com
 
 from __future__ import annotations
 
-from exprgrad.graph.dims import count
+from exprgrad.graph.dims import Shape, count
 from exprgrad.graph.elementwise import astype, broadcast_to, size_value
 from exprgrad.graph.ops import OPS, is_elementwise
 from exprgrad.graph.tensor import Tensor, apply
 from exprgrad.rewrite.match import like_shape, uniform
 from exprgrad.rewrite.structure import Rewrite, rules_of
 from exprgrad.rewrite.views import (
+    Axes,
     after_removal,
     differ_by_units,
     expanded,
@@ -45,24 +46,53 @@ def _unexpanded(arg: Tensor, axes: set[int]) -> Tensor:
     return expanded(arg.args[0], shape, after_removal(rest, axes))
 
 
-def elementwise_of_view(node: Tensor) -> Tensor | None:
-    """f(view(x), view(y)) -> view(f(x, y)) for the same reshape or permute"""
+def elementwise_of_reshape(node: Tensor) -> Tensor | None:
+    """f(reshape(x), reshape(y)) -> reshape(f(x, y)) for the same reshape"""
     moving = [arg for arg in node.args if uniform(arg) is None]
-    if not moving or moving[0].op not in ("reshape", "permute"):
+    if not moving or any(arg.op != "reshape" for arg in moving):
         return None
-    first = moving[0]
-    source = first.args[0].shape
-    for arg in moving:
-        same = arg.op == first.op and arg.params == first.params
-        if not same or arg.args[0].shape != source:
-            return None
+    source = moving[0].args[0].shape
+    if any(arg.args[0].shape != source for arg in moving):
+        return None
     args = tuple(_source(arg, source) for arg in node.args)
-    return apply(first.op, (apply(node.op, args, node.params),), first.params)
+    return reshaped(apply(node.op, args, node.params), node.shape)
 
 
-def _source(arg: Tensor, shape: tuple[object, ...]) -> Tensor:
+def _source(arg: Tensor, shape: Shape) -> Tensor:
     value = uniform(arg)
-    return arg.args[0] if value is None else like_shape(shape, value, arg.dtype)  # type: ignore[arg-type]
+    return arg.args[0] if value is None else like_shape(shape, value, arg.dtype)
+
+
+def elementwise_of_permute(node: Tensor) -> Tensor | None:
+    """f(permute(x), permute(y)) -> permute(f(x, y)) for the same permute
+
+    An expand whose own axes stay in order is permuted at no cost.
+    """
+    orders = {arg.params[0] for arg in node.args if arg.op == "permute"}
+    if len(orders) != 1:
+        return None
+    (order,) = orders
+    inverse = tuple(order.index(axis) for axis in range(len(order)))
+    if not all(_turns_freely(arg, inverse) for arg in node.args):
+        return None
+    args = tuple(_turned(arg, inverse) for arg in node.args)
+    return permuted(apply(node.op, args, node.params), order)
+
+
+def _turns_freely(arg: Tensor, order: Axes) -> bool:
+    if arg.op != "expand":
+        return arg.op == "permute"
+    kept = [axis for axis in order if axis not in arg.params[1]]
+    return kept == sorted(kept)
+
+
+def _turned(arg: Tensor, order: Axes) -> Tensor:
+    """permute(arg), composed."""
+    if arg.op == "permute":
+        return arg.args[0]
+    shape = tuple(arg.shape[axis] for axis in order)
+    axes = (place for place, axis in enumerate(order) if axis in arg.params[1])
+    return expanded(arg.args[0], shape, axes)
 
 
 def reduce_of_units(node: Tensor) -> Tensor | None:
@@ -129,7 +159,11 @@ def _reduced_below(node: Tensor) -> Tensor:
     return expanded(reduced(node.op, x.args[0], inner), node.shape, left)
 
 
-_BELOW: list[Rewrite] = [elementwise_of_expand, elementwise_of_view]
+_BELOW: list[Rewrite] = [
+    elementwise_of_expand,
+    elementwise_of_reshape,
+    elementwise_of_permute,
+]
 _POINTWISE = [op for op in OPS if is_elementwise(op)] + ["stop_gradient"]
 _REDUCE: list[Rewrite] = [
     reduce_of_units,

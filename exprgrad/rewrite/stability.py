@@ -75,7 +75,6 @@ def positive(bound: Bound) -> bool:
 
 
 _shifted = exp(v - _rows(_peak(v)))
-_less_y = exp(v - _rows(y))
 _x_log_x = where(equal(x, 0), 0, x * log(where(equal(x, 0), 1, x)))
 
 HYPERBOLIC = [
@@ -110,6 +109,11 @@ SIGMOIDS = [
 ROWS_OF_EXPONENTIALS = [
     Row(exp(v) / _rows(sum(exp(v), 0)), _shifted / _rows(sum(_shifted, 0)), unshifted),
     Row(
+        exp(v) * _rows(1 / sum(exp(v), 0)),
+        _shifted / _rows(sum(_shifted, 0)),
+        unshifted,
+    ),
+    Row(
         exp(v) * w / _rows(sum(exp(v), 0)),
         _shifted * w / _rows(sum(_shifted, 0)),
         unshifted,
@@ -124,8 +128,8 @@ ROWS_OF_EXPONENTIALS = [
     Row(log(sum(exp(v), 0) * y), log(sum(_shifted, 0)) + _peak(v) + log(y), unshifted),
     Row(log(sum(exp(v), 0) / y), log(sum(_shifted, 0)) + _peak(v) - log(y), unshifted),
     Row(
-        v - _rows(log(sum(_less_y, 0)) + y),
-        (v - _rows(y)) - _rows(log(sum(_less_y, 0))),
+        v - _rows(log(sum(_shifted, 0)) + _peak(v)),
+        (v - _rows(_peak(v))) - _rows(log(sum(_shifted, 0))),
     ),
 ]
 

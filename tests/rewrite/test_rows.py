@@ -61,7 +61,7 @@ def _spelled(row, dtype, numbers):
     exact = bound[x].dtype
     bound |= {
         t: like_shape(bound[x].shape, exact.numpy.type(n).item(), exact)
-        for t, n in zip((a, b), numbers)
+        for t, n in zip((a, b), numbers, strict=True)
     }
     whole = bound[v].shape if row.left.shape == ROW else bound[x].shape
     kind = row.left.dtype if row.left.dtype is eg.bool_ else exact
@@ -72,7 +72,7 @@ def _spelled(row, dtype, numbers):
         left, right = (
             instantiate(s, row.left, place, bound) for s in (row.left, row.right)
         )
-    except DTypeError:
+    except (DTypeError, OverflowError):
         return None
     found = match(row.left, left)
     assert found is not None, f"{row} does not match its own left side"
