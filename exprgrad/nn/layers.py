@@ -12,7 +12,7 @@ from typing import Any
 
 from exprgrad.errors import GraphError, ShapeError
 from exprgrad.graph import random
-from exprgrad.graph.dims import count
+from exprgrad.graph.dims import Shape, count
 from exprgrad.graph.elementwise import (
     as_tensor,
     astype,
@@ -92,26 +92,32 @@ def batch_norm(
     axes = as_axes(axis, x.ndim)
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     left = tuple(n for a, n in enumerate(x.shape) if a not in axes)
-    for state in (running_mean, running_var):
-        if state.shape != left:
-            raise ShapeError(
-                f"batch_norm over {axes} of {x.type} needs statistics of {left}, but "
-                f"{state.name} is {state.type}"
-            )
+    _require_statistics(x, axes, left, running_mean, running_var)
     centre = mean(x, axes)
     deviation = x - reshape(centre, kept)
     spread = mean(deviation * deviation, axes)
-    rows = astype(size_value(count(tuple(x.shape[a] for a in axes))), x.dtype)
-    used_mean = where(training, centre, running_mean)
-    used_var = where(training, spread, running_var)
-    scaled = (x - reshape(used_mean, kept)) * reshape(rsqrt(used_var + epsilon), kept)
-    y = scaled * _shaped(gamma, left, kept) + _shaped(beta, left, kept)
-    unbiased = spread * (rows / (rows - 1))
+    used_mean = reshape(where(training, centre, running_mean), kept)
+    used_var = reshape(where(training, spread, running_var), kept)
+    normal = (x - used_mean) * rsqrt(used_var + epsilon)
+    y = normal * _shaped(gamma, left, kept) + _shaped(beta, left, kept)
+    m = astype(size_value(count(tuple(x.shape[a] for a in axes))), x.dtype)
+    unbiased = spread * (m / (m - 1))
     updates = {
         running_mean: running_mean + momentum * (centre - running_mean),
         running_var: running_var + momentum * (unbiased - running_var),
     }
     return y, updates
+
+
+def _require_statistics(
+    x: Tensor, axes: tuple[int, ...], left: Shape, *states: Tensor
+) -> None:
+    for state in states:
+        if state.shape != left:
+            raise ShapeError(
+                f"batch_norm over {axes} of {x.type} needs statistics of {left}, but "
+                f"{state.name} is {state.type}"
+            )
 
 
 def layer_norm(
@@ -131,10 +137,11 @@ def layer_norm(
     axes = as_axes(axis, x.ndim)
     deviation = x - mean(x, axes, keepdims=True)
     variance = mean(deviation * deviation, axes, keepdims=True)
-    y = deviation * rsqrt(variance + epsilon)
+    y: Tensor = deviation * rsqrt(variance + epsilon)
     inner = tuple(x.shape[a] for a in axes)
     placed = tuple(n if a in axes else 1 for a, n in enumerate(x.shape))
-    y = y if gamma is None else y * _shaped(gamma, inner, placed)
+    if gamma is not None:
+        y = y * _shaped(gamma, inner, placed)
     if beta is not None:
         y = y + _shaped(beta, inner, placed)
     return y
@@ -151,9 +158,7 @@ def inference(expression: Tensor) -> Tensor:
     return in_mode([expression], False)[expression]
 
 
-def _shaped(
-    value: Operand, shape: tuple[object, ...], placed: tuple[object, ...]
-) -> Any:
+def _shaped(value: Operand, shape: Shape, placed: Shape) -> Any:
     """`value`, of `shape` or a scalar, with unit axes so that it broadcasts."""
     if not isinstance(value, Tensor) or not value.ndim:
         return value

@@ -41,7 +41,9 @@ CASES = {
     ),
     "binary_cross_entropy": (
         (P, BITS),
-        lambda p, y: [metrics.log_loss(b, a, labels=[0, 1]) for a, b in zip(p, y)],
+        lambda p, y: [
+            metrics.log_loss(b, a, labels=[0, 1]) for a, b in zip(p, y, strict=True)
+        ],
     ),
     "binary_cross_entropy_with_logits": (
         (LOGITS, BITS),
@@ -60,12 +62,16 @@ CASES = {
     "huber": ((2 * A, B), lambda a, b: special.huber(1.0, a - b).mean(-1)),
     "hinge": (
         (A, 2 * BITS - 1),
-        lambda s, y: [metrics.hinge_loss(b, a, labels=[-1, 1]) for a, b in zip(s, y)],
+        lambda s, y: [
+            metrics.hinge_loss(b, a, labels=[-1, 1]) for a, b in zip(s, y, strict=True)
+        ],
     ),
     "kl": ((P, Q), lambda p, q: stats.entropy(p, q, axis=-1)),
     "accuracy": (
         (LOGITS, LABELS),
-        lambda z, y: [metrics.accuracy_score([b], [a.argmax()]) for a, b in zip(z, y)],
+        lambda z, y: [
+            metrics.accuracy_score([b], [a.argmax()]) for a, b in zip(z, y, strict=True)
+        ],
     ),
 }
 

@@ -219,5 +219,5 @@ def test_outputs_and_inputs_must_be_what_they_are() -> None:
         eg.function([X], "x")
     with pytest.raises(GraphError, match=r"made by eg\.input, not by parameter"):
         eg.function([w], w)
-    with pytest.raises(ShapeError, match="w: .*has its shape"):
+    with pytest.raises(ShapeError, match=r"w: .*has its shape"):
         eg.function([X], None, {w: X})
