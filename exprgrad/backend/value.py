@@ -7,7 +7,8 @@ one operator is one instruction. A number beside a value stands for its splat.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from exprgrad.backend.text import Code, Kind
 
@@ -125,6 +126,10 @@ class Value:
         )
         return Value(self.code, self.kind, called)
 
+    def make_call(self, name: str, *arguments: tuple[Kind | str, str]) -> Value:
+        """The value of a call that gives this type."""
+        return Value(self.code, self.kind, self.code.call(self.kind, name, *arguments))
+
     def convert(self, instruction: str, element: str) -> Value:
         """Another element type by a conversion instruction, such as `fpext`."""
         kind = self.kind.with_element(element)
@@ -178,6 +183,36 @@ def polynomial(x: Value, coefficients: tuple[float, ...]) -> Value:
     for coefficient in reversed(coefficients[:-1]):
         result = fma(result, x, coefficient)
     return result
+
+
+def in_pieces(
+    piece: Kind, function: Callable[..., Value], first: Value, *others: Value
+) -> Value:
+    """A function of vectors applied to each part of them that has the type `piece`."""
+    if first.kind == piece:
+        return function(first, *others)
+    parts = [
+        function(*(_part(value, start, piece) for value in (first, *others)))
+        for start in range(0, first.kind.lanes, piece.lanes)
+    ]
+    while len(parts) > 1:
+        pairs = zip(parts[0::2], parts[1::2], strict=True)
+        parts = [_joined(low, high) for low, high in pairs]
+    return parts[0]
+
+
+def _part(value: Value, start: int, piece: Kind) -> Value:
+    return _shuffled(value, value, range(start, start + piece.lanes))
+
+
+def _joined(low: Value, high: Value) -> Value:
+    return _shuffled(low, high, range(2 * low.kind.lanes))
+
+
+def _shuffled(a: Value, b: Value, lanes: range) -> Value:
+    mask = ", ".join(f"i32 {lane}" for lane in lanes)
+    text = f"{a.kind} {a.name}, {b.kind} {b.name}, <{len(lanes)} x i32> <{mask}>"
+    return a.make(f"shufflevector {text}", replace(a.kind, lanes=len(lanes)))
 
 
 def known(name: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from exprgrad.backend.formats import FORMATS, LOG2_E, Format
 from exprgrad.backend.power import power
@@ -22,16 +23,18 @@ from exprgrad.backend.value import (
     at_least,
     at_most,
     fma,
+    in_pieces,
     polynomial,
     select,
 )
 
-SCALE = {
-    ("float", 16): ("llvm.x86.avx512.mask.scalef.ps.512", "i16", "avx512f"),
-    ("double", 8): ("llvm.x86.avx512.mask.scalef.pd.512", "i8", "avx512f"),
-    ("float", 8): ("llvm.x86.avx512.mask.scalef.ps.256", "i8", "avx512vl"),
-    ("double", 4): ("llvm.x86.avx512.mask.scalef.pd.256", "i8", "avx512vl"),
-}
+# Element, lanes, instruction, its mask, the feature that has it: widest first
+SCALE = (
+    ("float", 16, "scalef.ps.512", "i16", "avx512f"),
+    ("float", 8, "scalef.ps.256", "i8", "avx512vl"),
+    ("double", 8, "scalef.pd.512", "i8", "avx512f"),
+    ("double", 4, "scalef.pd.256", "i8", "avx512vl"),
+)
 
 
 def _format(x: Value) -> Format:
@@ -60,16 +63,20 @@ def _exp(x: Value) -> Value:
 
 def _scale(p: Value, shifted: Value, n: Value) -> Value:
     """p 2**n rounded once, also where the result is subnormal or overflows."""
-    row = SCALE.get((p.kind.element, p.kind.lanes))
     target = p.code.function.module.target
-    if row is None or target is None or not target.has(row[2]):
-        return _scale_twice(p, shifted)
-    name, mask, _ = row
-    kind = p.kind
+    registers = (row for row in SCALE if p.kind.element == row[0])
+    for element, lanes, name, mask, feature in registers:
+        if target and target.has(feature) and p.kind.lanes % lanes == 0:
+            piece = Kind(element, lanes)
+            return in_pieces(piece, partial(_scale_register, name, mask), p, n)
+    return _scale_twice(p, shifted)
+
+
+def _scale_register(name: str, mask: str, p: Value, n: Value) -> Value:
     # The intrinsics of 512 bits take a rounding mode: 4 is the processor's own.
     mode: tuple[tuple[str, str], ...] = (("i32", "4"),) if name.endswith("512") else ()
-    operands = [(kind, value.name) for value in (p, n, p.splat(0.0))]
-    return Value(p.code, kind, p.code.call(kind, name, *operands, (mask, "-1"), *mode))
+    operands = [(value.kind, value.name) for value in (p, n, p.splat(0.0))]
+    return p.make_call(f"llvm.x86.avx512.mask.{name}", *operands, (mask, "-1"), *mode)
 
 
 def _scale_twice(p: Value, shifted: Value) -> Value:

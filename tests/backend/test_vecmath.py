@@ -196,7 +196,7 @@ def test_tanh_and_erf_stay_within_one(dtype: str) -> None:
     assert apply("tanh", np.array([7.0], dtype))[0] < 1
 
 
-LANES = {"float32": (1, 4, 8, 16), "float64": (1, 2, 4, 8, 16)}
+LANES = {"float32": (1, 4, 8, 16, 32), "float64": (1, 2, 4, 8, 16)}
 
 
 @pytest.mark.parametrize("dtype", LANES)
