@@ -97,9 +97,9 @@ def _slice_demands(node: Tensor) -> list[Size]:
         if n != 0:
             last = start + (n - 1) * step
             low, high = (start, last) if step > 0 else (last, start)
-            # an empty slice reads nothing: its ends may lie one outside
-            slack = 0 if isinstance(n, int) else abs(step)
-            edges += [low + slack, size - 1 - high + slack]
+            # an empty slice reads nothing: the factor takes its ends out of account
+            factor: Size = 1 if isinstance(n, int) else n
+            edges += [low * factor, (size - 1 - high) * factor]
     return edges
 
 

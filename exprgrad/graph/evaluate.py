@@ -56,7 +56,8 @@ def evaluate(
 
 def _leaf_values(order: list[Tensor], values: dict[Any, object]) -> dict[Tensor, Array]:
     given: dict[Tensor, Array] = {}
-    for node in order:
+    others = [key for key in values if isinstance(key, Tensor)]  # they may tell sizes
+    for node in dict.fromkeys([*order, *others]):
         if "name" not in OPS[node.op].params:
             continue
         value = values.get(node, values.get(node.name))
