@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from exprgrad.backend.arith import known
 from exprgrad.backend.text import Block, Code
 from exprgrad.loop.ir import Axis
+
+
+# The mask of a last vector whose lanes are counted when the program runs.
+RUN_TIME = "at run time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,10 @@ class Bound:
     def step(self) -> int:
         """How far apart neighbours of the tile are."""
         return self.lanes
+
+    def mask_at(self, number: int) -> str | None:
+        """The lanes that exist at a place of the tile; None when all do."""
+        return self.mask if number == self.tile - 1 else None
 
 
 @dataclass(eq=False)
@@ -70,6 +79,14 @@ class Level:
             inner = {a: b for a, b in level.axes.items() if a in axes and b.tile > 1}
             found = {**inner, **found}
         return found
+
+    def vector_of(self, axes: frozenset[Axis]) -> tuple[Axis, Bound] | None:
+        """The axis among `axes` that runs as a vector here, if any."""
+        for level in self.outward():
+            for axis, bound in level.axes.items():
+                if bound.lanes > 1 and axis in axes:
+                    return axis, bound
+        return None
 
     def inside(self, axis: Axis, bound: Bound) -> Level:
         """A level in the same code where `axis` has a value: a loop of one iteration."""
@@ -135,11 +152,6 @@ def open_loop(
     here = Bound(variable, bound.tile, bound.lanes, bound.mask)
     level = Level(Code(function, header), outer, {axis: here})
     return Loop(outer, level, header, *span, variable, carried, names)
-
-
-def known(value: str) -> int | None:
-    """The number that a constant's name spells."""
-    return int(value) if value.lstrip("-").isdigit() else None
 
 
 def _runs(start: str, stop: str) -> bool:

@@ -1,0 +1,50 @@
+"""How the iterations of a loop are covered: by tiles, by single iterations or vectors,
+and by a vector some of whose lanes are off.
+
+The cover depends on sizes only; threads divide it in whole tiles, so that each element
+is computed in the same way whoever computes it.
+"""
+
+from __future__ import annotations
+
+from exprgrad.backend.arith import fixed_mask, floor_div, known, least, most, whole
+from exprgrad.backend.level import RUN_TIME, Bound
+from exprgrad.backend.scope import Scope
+from exprgrad.loop.ir import Axis
+
+Span = tuple[str, str, int]  # start, stop, step
+
+
+def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
+    """The pieces of a loop that this thread runs, one after another."""
+    how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
+    width = lanes if how.vector else 1
+    block = how.tile * width
+    code, n = scope.root.code, scope.size(axis.extent)
+    low, high = _share(scope, axis, block) if how.parallel else ("0", n)
+    tiled, full = whole(code, n, block), whole(code, n, width)
+    pieces = [((low, least(code, high, tiled), block), Bound("", how.tile, width))]
+    number = known(n)
+    if tiled != full:
+        left = 1 if number is None or how.vector else number % how.tile
+        span = (most(code, low, tiled), least(code, high, full), left * width)
+        pieces.append((span, Bound("", left, width)))
+    if full != n:
+        mask = RUN_TIME if number is None else fixed_mask(lanes, number % lanes)
+        span = (most(code, low, full), least(code, high, n), lanes)
+        pieces.append((span, Bound("", 1, lanes, mask)))
+    return pieces
+
+
+def _share(scope: Scope, axis: Axis, block: int) -> tuple[str, str]:
+    """The iterations that fall to this thread: whole blocks, in order."""
+    code, known_before = scope.root.code, scope.root.known
+    keys = [("share", axis, end) for end in ("first", "last")]
+    if keys[0] not in known_before:
+        n = scope.size(axis.extent)
+        blocks = floor_div(code, code.iadd(n, str(block - 1)), block)
+        for key, thread in zip(keys, ("%thread", code.iadd("%thread", "1")), strict=True):
+            part = code.op(f"sdiv i64 {code.imul(blocks, thread)}, %threads")
+            known_before[key] = (code.imul(part, str(block)), 1)
+    first, last = (known_before[key][0] for key in keys)
+    return first, last

@@ -1,0 +1,275 @@
+"""A scheduled kernel as LLVM IR: loops, tiles, vectors, and the scalars inside them.
+
+Each scalar is written once for each point of the tile that it depends on, in the
+outermost loop that has all its axes. Reading `b[k, j..]` is thus shared by the rows of a
+tile, `a[i, k]` by its columns, and what does not depend on `k` stays outside its loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, product
+
+from exprgrad.backend.access import load, store
+from exprgrad.backend.arith import INDEX, floor_div, iota, known, run_mask, select, splat
+from exprgrad.backend.cover import cover
+from exprgrad.backend.level import RUN_TIME, Level, open_loop
+from exprgrad.backend.philox import random
+from exprgrad.backend.reduce import reduce
+from exprgrad.backend.scope import Point, Value
+from exprgrad.backend.spelling import spell
+from exprgrad.backend.text import Code, Function, Kind
+from exprgrad.graph.dims import Dim, FloorDiv, Size
+from exprgrad.loop import ir
+from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
+from exprgrad.loop.schedule import Scheduled
+
+
+@dataclass(eq=False)
+class Layout:
+    """Where kernels find things: a slot of the table for each buffer, a slot of the
+    run-time sizes for each name, and a number for each scalar that checks an index."""
+
+    buffers: dict[Buffer, int] = field(default_factory=dict)
+    dims: dict[str, int] = field(default_factory=dict)
+    checks: dict[Scalar, int] = field(default_factory=dict)
+
+
+class Emitter:
+    """Writes one kernel into a function of %buffers, %dims, %status, %thread, %threads.
+
+    `root` is the level outside all loops.
+    """
+
+    def __init__(self, scheduled: Scheduled, function: Function, layout: Layout) -> None:
+        self.scheduled = scheduled
+        self.layout = layout
+        self.root = Level(Code(function))
+
+    # Stores and their loops
+
+    def emit(self) -> None:
+        """Write the whole kernel."""
+        self._nest(self.scheduled.kernel.stores, 0, self.root)
+        self.root.code.block.end = "ret void"
+
+    def _nest(self, stores: Sequence[Store], depth: int, level: Level) -> None:
+        """Write stores whose first `depth` loops are open."""
+        runs = groupby(stores, key=lambda s: s.axes[depth] if s.axes[depth:] else None)
+        for axis, run in runs:
+            inside = list(run)
+            if axis is None:
+                self._points(inside, level)
+            else:
+                self._loops(inside, depth, axis, level)
+
+    def _loops(self, stores: Sequence[Store], depth: int, axis: Axis, level: Level) -> None:
+        for (start, stop, step), bound in cover(self, axis):
+            first, last = known(start), known(stop)
+            if first is not None and last is not None and last - first <= step:
+                if first < last:
+                    inside = level.inside(axis, replace(bound, start=start))
+                    self._nest(stores, depth + 1, inside)
+                continue
+            loop = open_loop(level, axis, (start, stop, step), bound)
+            if bound.mask == RUN_TIME:
+                here, n = loop.level.axes[axis], self.size(axis.extent)
+                mask = run_mask(loop.level.code, n, here.start, bound.lanes)
+                loop.level.axes[axis] = replace(here, mask=mask)
+            self._nest(stores, depth + 1, loop.level)
+            loop.close()
+
+    def _points(self, stores: Sequence[Store], level: Level) -> None:
+        """All points of the tile; at each every value first, then every store."""
+        axes = frozenset(stores[0].axes)
+        tiles = level.tiled(axes)
+        vector = level.vector_of(axes)
+        lanes = vector[1].lanes if vector else 1
+        for place in product(*(range(bound.tile) for bound in tiles.values())):
+            point = dict(zip(tiles, place, strict=True))
+            values = [self.vector(s.value, level, point, lanes) for s in stores]
+            for each, value in zip(stores, values, strict=True):
+                store(self, each, value, level, point)
+
+    # Scalars
+
+    def value(self, node: Scalar, level: Level, point: Point) -> Value:
+        """The value of a scalar at a point of the tile, written where it belongs."""
+        home, key = _place(node, level, point)
+        if key not in home.known:
+            for each in self._missing(node, level, point):
+                self._write(each, *_place(each, level, point), point)
+        return home.known[key]
+
+    def vector(self, node: Scalar, level: Level, point: Point, lanes: int) -> str:
+        """A value in `lanes` lanes, all the same where it is one number."""
+        name, width = self.value(node, level, point)
+        if width == lanes:
+            return name
+        if node.op == "constant":
+            return Kind.of(node.dtype, lanes).splat(node.params[0].array.item())
+        home = level.of(ir.free_axes(node))
+        key = ("splat", name, lanes)
+        if key not in home.known:
+            home.known[key] = (splat(home.code, Kind.of(node.dtype), name, lanes), lanes)
+        return home.known[key][0]
+
+    def _missing(self, root: Scalar, level: Level, point: Point) -> list[Scalar]:
+        """The scalars under `root` that have no value yet, arguments first."""
+        order: list[Scalar] = []
+        seen: set[Scalar] = set()
+        stack: list[tuple[Scalar, bool]] = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                order.append(node)
+                continue
+            home, key = _place(node, level, point)
+            if node not in seen and key not in home.known:
+                seen.add(node)
+                stack.append((node, True))
+                stack += [(a, False) for a in reversed(_operands(node))]
+        return order
+
+    def _write(self, node: Scalar, level: Level, key: tuple[object, ...], point: Point) -> None:
+        if node.op == "reduce":
+            for place, value in reduce(self, node, level).items():
+                level.known[(node, *place)] = value
+        else:
+            write = SPECIAL.get(node.op, Emitter._computed)
+            level.known[key] = write(self, node, level, point)
+
+    def _constant(self, node: Scalar, level: Level, point: Point) -> Value:
+        return Kind.of(node.dtype).splat(node.params[0].array.item()), 1
+
+    def _axis(self, node: Scalar, level: Level, point: Point) -> Value:
+        axis = node.params[0]
+        bound = level.bound(axis)
+        first = level.code.iadd(bound.start, str(point.get(axis, 0) * bound.step))
+        if bound.lanes == 1:
+            return first, 1
+        base = splat(level.code, INDEX, first, bound.lanes)
+        kind = Kind("i64", bound.lanes)
+        return level.code.op(f"add {kind} {base}, {iota(bound.lanes)}"), bound.lanes
+
+    def _size_of(self, node: Scalar, level: Level, point: Point) -> Value:
+        return self.size(node.params[0]), 1
+
+    def _load(self, node: Scalar, level: Level, point: Point) -> Value:
+        return load(self, node, level, point)
+
+    def _computed(self, node: Scalar, level: Level, point: Point) -> Value:
+        lanes = max(self.value(a, level, point)[1] for a in node.args)
+        names = tuple(self.vector(a, level, point, lanes) for a in node.args)
+        dtype = node.args[-1].dtype
+        return spell(level.code, node.op, dtype, lanes, names, node.params), lanes
+
+    def _random(self, node: Scalar, level: Level, point: Point) -> Value:
+        element, step, seed = node.args
+        name, lanes = self.value(element, level, point)
+        keys = (self.value(a, level, point)[0] for a in (step, seed))
+        return random(level.code, node.dtype, lanes, name, *keys, node.params[0]), lanes
+
+    def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
+        """An index that counts from the front; a bad one is reported and becomes 0."""
+        index, lanes = self.value(node.args[0], level, point)
+        code, kind = level.code, Kind("i64", lanes)
+        size = splat(code, INDEX, self.size(node.params[0]), lanes)
+        negative = code.op(f"icmp slt {kind} {index}, {kind.splat(0)}")
+        moved = code.op(f"add {kind} {index}, {size}")
+        wrapped = select(code, kind, negative, moved, index)
+        outside = code.op(f"icmp uge {kind} {wrapped}, {size}")
+        vector = level.vector_of(ir.free_axes(node))
+        mask = vector[1].mask_at(point.get(vector[0], 0)) if vector else None
+        if mask is not None:
+            outside = code.op(f"and {kind.with_element('i1')} {outside}, {mask}")
+        self._report(code, node, kind, outside, index)
+        return select(code, kind, outside, kind.splat(0), wrapped), lanes
+
+    def _report(self, code: Code, node: Scalar, kind: Kind, outside: str, index: str) -> None:
+        """Leave the number of the check and the bad index where the caller looks."""
+        number = self.layout.checks.setdefault(node, len(self.layout.checks) + 1)
+        some, bad = outside, index
+        if kind.lanes > 1:
+            flags = kind.with_element("i1")
+            some = code.call("i1", f"llvm.vector.reduce.or.{flags.mangled}", (flags, outside))
+            chosen = select(code, kind, outside, index, kind.splat(-(2**63)))
+            bad = code.call("i64", f"llvm.vector.reduce.smax.{kind.mangled}", (kind, chosen))
+        report, after = code.function.block("report"), code.function.block("after")
+        code.branch(some, report, after)
+        code.block = report
+        code.do(f"store i64 {bad}, ptr " + code.op("getelementptr i64, ptr %status, i64 1"))
+        code.do(f"store i64 {number}, ptr %status")
+        code.jump(after)
+        code.block = after
+
+    # Sizes and pointers
+
+    def size(self, size: Size) -> str:
+        """A size, computed once outside all loops."""
+        if isinstance(size, int):
+            return str(size)
+        key = ("size", size)
+        if key not in self.root.known:
+            self.root.known[key] = (self._polynomial(size), 1)
+        return self.root.known[key][0]
+
+    def _polynomial(self, size: Dim) -> str:
+        code, total = self.root.code, "0"
+        for monomial, factor in size.terms:
+            term = str(factor)
+            for atom in monomial:
+                term = code.imul(term, self._atom(atom))
+            total = code.iadd(total, term)
+        return total
+
+    def _atom(self, atom: str | FloorDiv) -> str:
+        if isinstance(atom, FloorDiv):
+            return floor_div(self.root.code, self.size(atom.top), atom.bottom)
+        slots = self.layout.dims
+        return self._from_table(("dim", atom), "i64", "%dims", slots.setdefault(atom, len(slots)))
+
+    def pointer(self, buffer: Buffer) -> str:
+        """Where a buffer begins, read once from the table."""
+        slots = self.layout.buffers
+        slot = slots.setdefault(buffer, len(slots))
+        return self._from_table(("pointer", buffer), "ptr", "%buffers", slot)
+
+    def _from_table(self, key: object, kind: str, table: str, slot: int) -> str:
+        if key not in self.root.known:
+            code = self.root.code
+            where = code.op(f"getelementptr {kind}, ptr {table}, i64 {slot}")
+            self.root.known[key] = (code.op(f"load {kind}, ptr {where}"), 1)
+        return self.root.known[key][0]
+
+
+# How each scalar that is not an operation of the language is written.
+SPECIAL = {
+    "constant": Emitter._constant,
+    "axis": Emitter._axis,
+    "size": Emitter._size_of,
+    "read": Emitter._load,
+    "random": Emitter._random,
+    "bound": Emitter._bound,
+}
+
+
+def _place(node: Scalar, level: Level, point: Point) -> tuple[Level, tuple[object, ...]]:
+    """The level where a scalar's value is kept, and under which key."""
+    axes = ir.free_axes(node)
+    home = level.of(axes)
+    if not axes:
+        return home, (node,)
+    return home, (node, *(point.get(axis, 0) for axis in home.tiled(axes)))
+
+
+def _operands(node: Scalar) -> list[Scalar]:
+    """The scalars whose values are needed where a scalar is written."""
+    if node.op == "reduce":
+        return []
+    if node.op != "read":
+        return list(node.args)
+    guard = ir.read_parts(node)[3]
+    opaque = [atom for atom, _ in ir.offset(node).terms if atom.op != "axis"]
+    return opaque + ([guard] if guard is not None else [])

@@ -1,0 +1,175 @@
+"""All kernels as one function that every thread runs: barriers where threads share data,
+the loop over mini-batches inside.
+
+    for step in first .. last:                     (a plain call runs once)
+        batch, offset, slot = the step's sizes
+        kernel 1; barrier; kernel 2; ...
+        leave if an index was out of range         (before any state is written)
+        kernels that write states
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exprgrad.backend.arith import least
+from exprgrad.backend.barrier import emit_barrier
+from exprgrad.backend.emit import Emitter, Layout
+from exprgrad.backend.level import Level, Loop, open_loop
+from exprgrad.backend.level import Bound as Iterations
+from exprgrad.backend.target import Target
+from exprgrad.backend.text import Block, Code, Function, Module
+from exprgrad.loop.ir import Axis
+from exprgrad.loop.phases import checks_index, phases, writes_state
+from exprgrad.loop.schedule import Scheduled
+
+ARGUMENTS = "ptr %buffers, ptr %dims, ptr %status, i64 %thread, i64 %threads"
+
+# What the caller passes in one table: where each of these stands.
+CONTEXT = ("buffers", "dims", "status", "barrier", "first", "last", "rows", "batch")
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """The names of the sizes that change from step to step of an epoch: how many rows
+    the step has, the first of them, and the number of the step in this call."""
+
+    batch: str
+    offset: str = "first row"
+    slot: str = "step of call"
+
+
+@dataclass(frozen=True, eq=False)
+class Emitted:
+    """The text of a module, and where its code looks for buffers, sizes and checks."""
+
+    text: str
+    layout: Layout
+
+
+def emit_program(
+    kernels: Sequence[Scheduled], target: Target, slices: Slices | None = None
+) -> Emitted:
+    """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`."""
+    module = Module(target=target)
+    layout = Layout()
+    if slices is not None:
+        for name in (slices.batch, slices.offset, slices.slot):
+            layout.dims.setdefault(name, len(layout.dims))
+    for number, scheduled in enumerate(kernels):
+        function = Function(module, f"kernel{number}", ARGUMENTS, target.attributes)
+        Emitter(scheduled, function, layout).emit()
+    Entry(module, target, kernels, layout, slices).emit()
+    return Emitted(str(module), layout)
+
+
+class Entry:
+    """Writes the function that runs all kernels."""
+
+    def __init__(
+        self,
+        module: Module,
+        target: Target,
+        kernels: Sequence[Scheduled],
+        layout: Layout,
+        slices: Slices | None,
+    ) -> None:
+        self.phases = phases(kernels, any(map(checks_index, kernels)))
+        arguments = "ptr %context, i64 %thread, i64 %threads"
+        self.function = Function(module, "run", arguments, target.attributes)
+        self.code = Code(self.function)
+        self.kernels = kernels
+        self.layout = layout
+        self.slices = slices
+        self.given = {
+            name: self._field(n, "ptr" if n < 4 else "i64") for n, name in enumerate(CONTEXT)
+        }
+        self.leave = Block("leave", end="ret void")
+
+    def _field(self, number: int, kind: str) -> str:
+        where = self.code.op(f"getelementptr ptr, ptr %context, i64 {number}")
+        return self.code.op(f"load {kind}, ptr {where}")
+
+    def emit(self) -> None:
+        """Write the function."""
+        if self.slices is None:
+            self._kernels(self.given["dims"])
+        else:
+            dims = self._own_dims()
+            outer = Level(self.code)
+            span = (self.given["first"], self.given["last"], 1)
+            loop = open_loop(outer, Axis("step", 0), span, Iterations(""))
+            self.code = loop.level.code
+            self._step_sizes(loop, dims, self.slices)
+            self._kernels(dims)
+            self._barrier()
+            loop.close()
+            self.code = outer.code
+        self.code.jump(self.leave)
+        self.function.blocks.append(self.leave)
+
+    def _own_dims(self) -> str:
+        """A copy of the sizes that this thread may change."""
+        count = len(self.layout.dims)
+        dims = self.code.op(f"alloca [{count} x i64], align 8")
+        for slot in range(count):
+            source, copy = (self._slot(table, slot) for table in (self.given["dims"], dims))
+            value = self.code.op(f"load i64, ptr {source}")
+            self.code.do(f"store i64 {value}, ptr {copy}")
+        return dims
+
+    def _slot(self, table: str, slot: int) -> str:
+        return self.code.op(f"getelementptr i64, ptr {table}, i64 {slot}")
+
+    def _step_sizes(self, loop: Loop, dims: str, slices: Slices) -> None:
+        code, step = self.code, loop.variable
+        offset = code.imul(step, self.given["batch"])
+        left = code.op(f"sub i64 {self.given['rows']}, {offset}")
+        values = {
+            slices.batch: least(code, left, self.given["batch"]),
+            slices.offset: offset,
+            slices.slot: code.op(f"sub i64 {step}, {self.given['first']}"),
+        }
+        for name, value in values.items():
+            code.do(f"store i64 {value}, ptr {self._slot(dims, self.layout.dims[name])}")
+
+    def _kernels(self, dims: str) -> None:
+        """Call the kernels; a new phase waits, and before states it leaves on an error."""
+        checked, phase = not self.layout.checks, 0
+        for number, scheduled in enumerate(self.kernels):
+            if not checked and writes_state(scheduled):
+                self._check()
+                checked = True
+            elif self.phases[number] != phase:
+                self._barrier()
+            phase = self.phases[number]
+            self._call(number, scheduled, dims)
+
+    def _call(self, number: int, scheduled: Scheduled, dims: str) -> None:
+        buffers, status = self.given["buffers"], self.given["status"]
+        call = (
+            f"call void @kernel{number}(ptr {buffers}, ptr {dims}, ptr {status}, "
+            "i64 %thread, i64 %threads)"
+        )
+        if scheduled.parallel is not None:
+            self.code.do(call)
+            return
+        first = self.code.op("icmp eq i64 %thread, 0")
+        alone, after = self.function.block("alone"), self.function.block("after")
+        self.code.branch(first, alone, after)
+        alone.lines.append(call)
+        alone.end = f"br label %{after.label}"
+        self.code.block = after
+
+    def _barrier(self) -> None:
+        emit_barrier(self.code, self.given["barrier"], "%threads")
+
+    def _check(self) -> None:
+        """Leave when a kernel has met a bad index; all threads see the same."""
+        self._barrier()
+        status = self.code.op(f"load i64, ptr {self.given['status']}")
+        good = self.code.op(f"icmp eq i64 {status}, 0")
+        after = self.function.block("after")
+        self.code.branch(good, after, self.leave)
+        self.code.block = after

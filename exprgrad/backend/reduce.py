@@ -1,0 +1,265 @@
+"""Reductions: loops that carry accumulators, one for each point of the tile.
+
+    sum over k: a[i.., k] * b[k, j..]      accumulators of the tile, in order of k
+    sum over k: x[i, k], k as vectors      lanes and a few vectors side by side, added up
+                                           at the end in a fixed order
+
+The order of additions depends on sizes only, never on the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from exprgrad.backend.arith import fixed_mask, known, run_mask, select, whole
+from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
+from exprgrad.backend.scope import Point, Scope, Value
+from exprgrad.backend.spelling import multiply_add, spell
+from exprgrad.backend.text import Code, Kind
+from exprgrad.graph.dtype import DType
+from exprgrad.loop import ir
+from exprgrad.loop.ir import Axis, Scalar
+
+Total = tuple[str, ...]  # the names of an accumulator: a value, or a value and a position
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """A reduction being written: the points of the tile, and how many vectors of its
+    last axis stand side by side (0 when that axis runs one by one)."""
+
+    scope: Scope
+    node: Scalar
+    lanes: int
+    points: list[dict[Axis, int]]
+    across: int
+
+    @property
+    def kind(self) -> str:
+        """sum, max, min or argmax."""
+        return str(self.node.params[0])
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The types of one accumulator."""
+        return [Kind.of(a.dtype, self.lanes) for a in self.node.args]
+
+
+def reduce(scope: Scope, node: Scalar, level: Level) -> dict[tuple[int, ...], Value]:
+    """The values of a reduction at all points of the tile at `level`."""
+    free = ir.free_axes(node)
+    tiles = level.tiled(free)
+    places = list(product(*(range(bound.tile) for bound in tiles.values())))
+    points = [dict(zip(tiles, place, strict=True)) for place in places]
+    vector = level.vector_of(free)
+    how = scope.scheduled.of(node.params[1][-1])
+    across = how.tile if how.vector and vector is None else 0
+    lanes = vector[1].lanes if vector else scope.scheduled.lanes if across else 1
+    state = Reduction(scope, node, lanes, points, across)
+    totals = [_first(state) for _ in range(max(across, 1)) for _ in points]
+    totals = _loops(state, list(node.params[1]), level, totals)
+    result = {}
+    for n, place in enumerate(places):
+        total = _folded(state, level.code, totals[n :: len(points)])
+        result[place] = (total[-1], 1 if across else lanes)
+    return result
+
+
+def _first(state: Reduction) -> Total:
+    values = (identity(state.kind, state.node.args[0].dtype), 0)
+    return tuple(kind.splat(value) for kind, value in zip(state.kinds, values, strict=False))
+
+
+def identity(kind: str, dtype: DType) -> float | int:
+    """The value that a reduction of nothing has."""
+    if kind == "sum":
+        return 0
+    if dtype.kind == "f":
+        return float("inf") if kind == "min" else float("-inf")
+    limits = np.iinfo(dtype.numpy)
+    return int(limits.max if kind == "min" else limits.min)
+
+
+# Loops
+
+
+def _loops(
+    state: Reduction, axes: list[Axis], level: Level, totals: list[Total]
+) -> list[Total]:
+    """Loops over `axes` around the combination; accumulators in, accumulators out."""
+    if not axes:
+        return _combined(state, level, totals, state.points)
+    axis, *rest = axes
+    if state.across and not rest:
+        return _vectors(state, axis, level, totals)
+    n = state.scope.size(axis.extent)
+    if n in ("0", "1"):
+        inside = level.inside(axis, Bound("0"))
+        return _loops(state, rest, inside, totals) if n == "1" else totals
+    loop = open_loop(level, axis, ("0", n, 1), Bound(""), _carried(state, totals))
+    inner = _loops(state, rest, loop.level, _grouped(state, loop.names))
+    return _grouped(state, loop.close(_names(inner)))
+
+
+def _vectors(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> list[Total]:
+    """Vectors along the last axis: several side by side, then one, then a partial one."""
+    lanes, code, count = state.lanes, level.code, len(state.points)
+    n = state.scope.size(axis.extent)
+    tiled, full = whole(code, n, lanes * state.across), whole(code, n, lanes)
+    totals = _span(state, axis, level, totals, ("0", tiled), Bound("", state.across, lanes))
+    head, tail = totals[:count], totals[count:]
+    if state.across > 1 and tiled != full:
+        head = _span(state, axis, level, head, (tiled, full), Bound("", 1, lanes))
+    if full != n:
+        number = known(n)
+        mask = RUN_TIME if number is None else fixed_mask(lanes, number % lanes)
+        head = _span(state, axis, level, head, (full, n), Bound("", 1, lanes, mask))
+    return head + tail
+
+
+def _span(
+    state: Reduction,
+    axis: Axis,
+    level: Level,
+    totals: list[Total],
+    ends: tuple[str, str],
+    bound: Bound,
+) -> list[Total]:
+    """A loop over vectors from one end to another."""
+    start, stop = ends
+    width = bound.tile * bound.lanes
+    first, last = known(start), known(stop)
+    sides = range(bound.tile)
+    points = [{**point, axis: side} for side in sides for point in state.points]
+    if first is not None and last is not None and last - first <= width:
+        inside = level.inside(axis, replace(bound, start=start))
+        return _combined(state, inside, totals, points) if first < last else totals
+    loop = open_loop(level, axis, (start, stop, width), bound, _carried(state, totals))
+    if bound.mask == RUN_TIME:
+        here = loop.level.axes[axis]
+        n = state.scope.size(axis.extent)
+        mask = run_mask(loop.level.code, n, here.start, bound.lanes)
+        loop.level.axes[axis] = replace(here, mask=mask)
+    inner = _combined(state, loop.level, _grouped(state, loop.names), points)
+    return _grouped(state, loop.close(_names(inner)))
+
+
+def _carried(state: Reduction, totals: list[Total]) -> list[tuple[str, str]]:
+    kinds = [str(kind) for kind in state.kinds]
+    return [pair for total in totals for pair in zip(kinds, total, strict=True)]
+
+
+def _grouped(state: Reduction, names: list[str]) -> list[Total]:
+    size = len(state.node.args)
+    return [tuple(names[i : i + size]) for i in range(0, len(names), size)]
+
+
+def _names(totals: list[Total]) -> list[str]:
+    return [name for total in totals for name in total]
+
+
+# Combination
+
+
+def _combined(
+    state: Reduction, level: Level, totals: list[Total], points: list[dict[Axis, int]]
+) -> list[Total]:
+    """Each accumulator with the value at its point taken in."""
+    return [
+        _taken_in(state, level, total, point)
+        for total, point in zip(totals, points, strict=True)
+    ]
+
+
+def _taken_in(state: Reduction, level: Level, total: Total, point: Point) -> Total:
+    lanes, scope = state.lanes, state.scope
+    body = state.node.args[0]
+    if state.kind == "sum" and body.op == "multiply":
+        a, b = (scope.vector(factor, level, point, lanes) for factor in body.args)
+        new: Total = (multiply_add(level.code, state.kinds[0], a, b, total[0]),)
+    else:
+        given = tuple(scope.vector(a, level, point, lanes) for a in state.node.args)
+        new = _merged(state, level.code, lanes, total, given, later=True)
+    mask = _mask(state, level, point)
+    if mask is None:
+        return new
+    return tuple(
+        select(level.code, kind, mask, after, before)
+        for kind, after, before in zip(state.kinds, new, total, strict=True)
+    )
+
+
+def _mask(state: Reduction, level: Level, point: Point) -> str | None:
+    """The lanes of the summed axis that exist."""
+    if not state.across:
+        return None
+    axis = state.node.params[1][-1]
+    return level.axes[axis].mask_at(point[axis]) if axis in level.axes else None
+
+
+COMBINE = {"sum": "add", "max": "maximum", "min": "minimum"}
+
+
+def _merged(
+    state: Reduction, code: Code, lanes: int, a: Total, b: Total, later: bool = False
+) -> Total:
+    """Two accumulators as one; `later` says that b's position is known to follow a's."""
+    dtype = state.node.args[0].dtype
+    if state.kind != "argmax":
+        return (spell(code, COMBINE[state.kind], dtype, lanes, (a[0], b[0])),)
+    kinds = [Kind.of(argument.dtype, lanes) for argument in state.node.args]
+    better = _better(code, kinds, a, b, later)
+    return tuple(
+        select(code, kind, better, new, old) for kind, new, old in zip(kinds, b, a, strict=True)
+    )
+
+
+def _better(code: Code, kinds: list[Kind], a: Total, b: Total, later: bool) -> str:
+    """Whether b is larger than a, or as large and earlier; NaN counts as the largest."""
+    kind, place = kinds
+    flags = kind.with_element("i1")
+    is_float = kind.element in ("float", "double")
+    greater, equal = ("fcmp ogt", "fcmp oeq") if is_float else ("icmp sgt", "icmp eq")
+    larger = code.op(f"{greater} {kind} {b[0]}, {a[0]}")
+    same = code.op(f"{equal} {kind} {b[0]}, {a[0]}") if not later else None
+    if is_float:
+        nan_a, nan_b = (code.op(f"fcmp uno {kind} {x[0]}, {x[0]}") for x in (a, b))
+        only_b = code.op(f"and {flags} {nan_b}, " + code.op(f"xor {flags} {nan_a}, {flags.splat(1)}"))
+        larger = code.op(f"or {flags} {larger}, {only_b}")
+        if same is not None:
+            same = code.op(f"or {flags} {same}, " + code.op(f"and {flags} {nan_a}, {nan_b}"))
+    if same is None:
+        return larger
+    earlier = code.op(f"icmp slt {place} {b[1]}, {a[1]}")
+    return code.op(f"or {flags} {larger}, " + code.op(f"and {flags} {same}, {earlier}"))
+
+
+def _folded(state: Reduction, code: Code, totals: list[Total]) -> Total:
+    """Accumulators side by side as one, then its lanes as one number, by halves."""
+    while len(totals) > 1:
+        half = len(totals) // 2
+        pairs = zip(totals[:half], totals[half:], strict=True)
+        totals = [_merged(state, code, state.lanes, a, b) for a, b in pairs]
+    total, lanes = totals[0], state.lanes
+    while state.across and lanes > 1:
+        lanes //= 2
+        parts = [_half(state, code, total, lanes, start) for start in (0, lanes)]
+        total = _merged(state, code, lanes, *parts)
+    return total
+
+
+def _half(state: Reduction, code: Code, total: Total, lanes: int, start: int) -> Total:
+    names = []
+    for name, argument in zip(total, state.node.args, strict=True):
+        wide = Kind.of(argument.dtype, 2 * lanes)
+        if lanes == 1:
+            names.append(code.op(f"extractelement {wide} {name}, i64 {start}"))
+            continue
+        chosen = ", ".join(f"i32 {start + n}" for n in range(lanes))
+        names.append(
+            code.op(f"shufflevector {wide} {name}, {wide} poison, <{lanes} x i32> <{chosen}>")
+        )
+    return tuple(names)

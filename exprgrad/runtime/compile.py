@@ -1,0 +1,147 @@
+"""The whole compiler: from expressions to a native program, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from exprgrad import config
+from exprgrad.backend.emit import Layout
+from exprgrad.backend.jit import Library, compile_module, host
+from exprgrad.backend.program import Slices, emit_program
+from exprgrad.backend.spelling import SLOW
+from exprgrad.backend.target import Target as Processor
+from exprgrad.graph.check import check
+from exprgrad.graph.dims import Dim
+from exprgrad.graph.show import listing
+from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.cost import Machine, work
+from exprgrad.loop.fuse import fuse
+from exprgrad.loop.ir import Buffer, Kernel, scalars
+from exprgrad.loop.lower import Target, lower
+from exprgrad.loop.memory import Life, lives
+from exprgrad.loop.order import order
+from exprgrad.loop.phases import checks_index, phases
+from exprgrad.loop.schedule import Scheduled, schedule
+from exprgrad.loop.show import show_kernels
+from exprgrad.rewrite.simplify import erase, simplify
+from exprgrad.runtime.report import Stage
+
+T = TypeVar("T")
+
+# How many programs have been compiled in this process: a changed size, rate or state
+# adds none.
+COMPILATIONS = 0
+
+
+@dataclass(eq=False)
+class Compiled:
+    """Machine code, and where it looks for what."""
+
+    library: Library
+    layout: Layout
+    kernels: list[Scheduled]
+    needed: list[Life]
+    outputs: list[Buffer]
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """Operations that are computed in a slow way."""
+        slow = {
+            f"{node.op} of {dtype} calls the C library for each element   ({node.where})"
+            for scheduled in self.kernels
+            for node in scalars(scheduled.kernel)
+            if node.args and (node.op, dtype := node.args[-1].dtype.name) in SLOW
+        }
+        return sorted(slow)
+
+    @property
+    def work(self) -> int:
+        """An estimate of the additions of one run, or what takes as long."""
+        return sum(work(scheduled.kernel) for scheduled in self.kernels)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be compiled. With `slices` the program is an epoch: its outputs, which
+    are scalars, are recorded for each step."""
+
+    outputs: Sequence[Tensor]
+    updates: Mapping[Tensor, Tensor]
+    slices: Slices | None = None
+
+
+def compile_request(request: Request, target: Processor | None = None) -> Compiled:
+    """Run all stages. Raises `CompileError`, which names the stage and the node."""
+    global COMPILATIONS
+    COMPILATIONS += 1
+    processor = target or host()
+    machine = Machine(processor.vector_bits // 8, processor.registers)
+    run = Stages()
+    roots = [*request.outputs, *request.updates.values()]
+    run.stages.append(Stage("graph", 0.0, lambda: listing(roots)))
+    graph = run("simplify", lambda: simplify(erase(roots)), listing)
+    if config.CHECK():
+        check(graph)
+    pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
+    fused = run("fuse", lambda: fuse(pieces))
+    ordered = run("order", lambda: order(fused, states))
+    scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
+    needed = run("plan", lambda: _needed(scheduled))
+    emitted = run("emit", lambda: emit_program(scheduled, processor, request.slices))
+    library = run("llvm", lambda: compile_module(emitted.text, processor))
+    texts = {"emit": lambda: emitted.text, "llvm": lambda: library.assembly}
+    stages = [Stage(s.name, s.milliseconds, texts.get(s.name, s.text)) for s in run.stages]
+    return Compiled(library, emitted.layout, scheduled, needed, outputs, stages)
+
+
+class Stages:
+    """Runs stages one after another, each timed and able to print its result."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+
+    def __call__(
+        self, name: str, run: Callable[[], T], show: Callable[[T], str] | None = None
+    ) -> T:
+        start = time.perf_counter()
+        result = run()
+        elapsed = 1e3 * (time.perf_counter() - start)
+        text = (lambda: show(result)) if show is not None else (lambda: "")
+        self.stages.append(Stage(name, elapsed, text))
+        return result
+
+
+def _lowered(
+    request: Request, graph: Sequence[Tensor]
+) -> tuple[list[Kernel], dict[Buffer, Buffer], list[Buffer]]:
+    count = len(request.outputs)
+    targets = [_output(request, n, node) for n, node in enumerate(graph[:count])]
+    new = [
+        Buffer(f"{state.name}'", state.shape, state.dtype, "next", state)
+        for state in request.updates
+    ]
+    targets += [Target(buffer) for buffer in new]
+    kernels, buffers = lower(list(zip(graph, targets, strict=True)))
+    states = {
+        buffer: buffers.get(state) or Buffer(state.name, state.shape, state.dtype, "state", state)
+        for buffer, state in zip(new, request.updates, strict=True)
+    }
+    return kernels, states, [target.buffer for target in targets[:count]]
+
+
+def _output(request: Request, number: int, node: Tensor) -> Target:
+    if request.slices is None:
+        return Target(Buffer(f"output{number}", node.shape, node.dtype, "output"))
+    steps = (Dim.named("steps of call"),)
+    slot = Dim.named(request.slices.slot)
+    return Target(Buffer(f"record{number}", steps, node.dtype, "output"), slot)
+
+
+def _needed(scheduled: Sequence[Scheduled]) -> list[Life]:
+    """When each temporary is needed, in phases between barriers."""
+    numbers = phases(scheduled, any(map(checks_index, scheduled)))
+    return lives([s.kernel for s in scheduled], numbers)

@@ -1,0 +1,179 @@
+"""Running compiled code: pointers and sizes are put into tables, threads are sent in."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgrad import config
+from exprgrad.backend.barrier import FLAGS_SIZE
+from exprgrad.backend.program import CONTEXT
+from exprgrad.backend.threads import Pool
+from exprgrad.errors import IndexOutOfRange
+from exprgrad.graph import dims as sizes
+from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.ir import Buffer
+from exprgrad.loop.memory import plan
+from exprgrad.runtime.compile import Compiled, Request, compile_request
+from exprgrad.runtime.report import Stage
+
+Array = NDArray[Any]
+Span = tuple[int, int, int, int]  # first step, last step, rows, rows of a batch
+LINE = 64
+CORES = len(os.sched_getaffinity(0))
+POOL = Pool(max(CORES, 16))
+
+
+def aligned(nbytes: int) -> NDArray[np.uint8]:
+    """Zeroed memory that begins on a cache line."""
+    memory = np.zeros(nbytes + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + nbytes]
+
+
+class Program:
+    """Compiled code with the memory it works in. Calls from several threads queue up."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.notes = compiled.notes
+        layout = compiled.layout
+        self._lock = threading.Lock()
+        self._address = compiled.library.address("run")
+        self._buffers = np.zeros(len(layout.buffers) + 1, np.int64)
+        self._dims = np.zeros(len(layout.dims) + 1, np.int64)
+        self._status = np.zeros(2, np.int64)
+        self._barrier = aligned(FLAGS_SIZE)
+        self._context = np.zeros(len(CONTEXT), np.int64)
+        tables = (self._buffers, self._dims, self._status, self._barrier)
+        self._context[:4] = [table.ctypes.data for table in tables]
+        self._arena = aligned(0)
+        self._placed: Mapping[str, int] | None = None
+        self._inputs = self._slots("input")
+        self._kept = [self._own(b, slot) for b, slot in layout.buffers.items()]
+
+    def _slots(self, role: str) -> list[tuple[Buffer, int]]:
+        slots = self.compiled.layout.buffers.items()
+        return [(buffer, slot) for buffer, slot in slots if buffer.role == role]
+
+    def _own(self, buffer: Buffer, slot: int) -> Array | None:
+        """Enter the pointer of a constant or a state, whose memory never moves."""
+        if buffer.role not in ("constant", "state") or buffer.source is None:
+            return None
+        is_state = buffer.role == "state"
+        array = buffer.source.cell.array if is_state else buffer.source.params[0].array
+        self._buffers[slot] = array.ctypes.data
+        return array
+
+    def report(self) -> list[Stage]:
+        """The stages of the compilation."""
+        return self.compiled.stages
+
+    def run(
+        self,
+        inputs: Mapping[Tensor, Array],
+        dims: Mapping[str, int],
+        outputs: Sequence[Array],
+        span: Span = (0, 1, 0, 0),
+        threads: int = 1,
+    ) -> None:
+        """Run once, or run the steps of an epoch that `span` names, into `outputs`.
+
+        Raises `IndexOutOfRange` naming the user's line, the index and the size; then no
+        state has been written by the step that met it.
+        """
+        with self._lock:
+            self._place(dims)
+            for buffer, slot in self._inputs:
+                assert buffer.source is not None
+                self._buffers[slot] = inputs[buffer.source].ctypes.data
+            slots = self.compiled.layout.buffers
+            for buffer, array in zip(self.compiled.outputs, outputs, strict=True):
+                if buffer in slots:
+                    self._buffers[slots[buffer]] = array.ctypes.data
+            self._context[4:] = span
+            self._status[:] = 0
+            POOL.run(self._address, self._context.ctypes.data, threads)
+            if self._status[0]:
+                self._raise(dims)
+
+    def _place(self, dims: Mapping[str, int]) -> None:
+        """Enter the run-time sizes, and with them the places of the temporaries."""
+        if self._placed == dims:
+            return
+        layout = self.compiled.layout
+        for name, slot in layout.dims.items():
+            self._dims[slot] = dims.get(name, 0)
+        found = plan(self.compiled.needed, dims)
+        if self._arena.size < found.nbytes:
+            self._arena = aligned(found.nbytes)
+        for buffer, offset in found.offsets.items():
+            if buffer in layout.buffers:
+                self._buffers[layout.buffers[buffer]] = self._arena.ctypes.data + offset
+        self._placed = dict(dims)
+
+    def _raise(self, dims: Mapping[str, int]) -> None:
+        number, index = (int(n) for n in self._status)
+        checks = {n: node for node, n in self.compiled.layout.checks.items()}
+        node = checks[number]
+        size = sizes.evaluate(node.params[0], dims)
+        raise IndexOutOfRange(f"index {index} is outside an axis of {size}", node.where)
+
+
+class Call:
+    """A program that is called with arrays in the order of its inputs."""
+
+    def __init__(self, program: Program, inputs: Sequence[Tensor]) -> None:
+        self.program = program
+        self.inputs = tuple(inputs)
+        states = [b.source for b, _ in program._slots("state") if b.source is not None]
+        self._written = [state.cell.array for state in states]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know: slower ways taken, and why."""
+        return self.program.notes
+
+    def report(self) -> list[Stage]:
+        """The stages of the compilation."""
+        return self.program.report()
+
+    def run(self, arrays: Sequence[Array], dims: Mapping[str, int]) -> list[Array]:
+        """The outputs, in fresh arrays; states are updated in place."""
+        separate = [self._apart(array) for array in arrays]
+        outputs = [
+            np.empty([sizes.evaluate(n, dims) for n in buffer.shape], buffer.dtype.numpy)
+            for buffer in self.program.compiled.outputs
+        ]
+        inputs = dict(zip(self.inputs, separate, strict=True))
+        self.program.run(inputs, dims, outputs, threads=threads_for(self.program.compiled))
+        return outputs
+
+    def _apart(self, array: Array) -> Array:
+        """An array that no state's memory overlaps."""
+        overlaps = any(np.may_share_memory(array, state) for state in self._written)
+        return array.copy() if overlaps else array
+
+
+def compile_graph(
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
+) -> Call:
+    """Native code that computes `outputs` and gives states their `updates`."""
+    return Call(Program(compile_request(Request(outputs, updates))), inputs)
+
+
+# Below this many additions a second thread costs more than it gains.
+THREADS_WORK = 1_000_000
+
+
+def threads_for(compiled: Compiled) -> int:
+    """The number of threads for a single call: as asked for, else by the work."""
+    asked = config.THREADS()
+    if asked:
+        return asked
+    return CORES if compiled.work > THREADS_WORK else 1
