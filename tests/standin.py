@@ -57,8 +57,9 @@ def install() -> None:
     parts = {"compile": {"COMPILATIONS": 0}}
     parts |= {"program": {"compile_graph": Program}, "step": {"Epoch": Epoch}}
     missing = [name for name in parts if not importable(f"exprgrad.runtime.{name}")]
-    if "program" in missing or "step" in missing:
-        for name, fields in parts.items():
+    if missing:
+        for name in missing:
+            fields = parts[name]
             module = types.ModuleType(f"exprgrad.runtime.{name}")
             vars(module).update(fields)
             sys.modules[module.__name__] = module
