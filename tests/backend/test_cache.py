@@ -118,10 +118,10 @@ def test_key_names_whatever_the_code_depends_on() -> None:
 def test_old_entries_make_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPRGRAD_CACHE_SIZE", "1")
     for n in range(6):
-        cache.store(f"{n}", bytes(300_000))
-        os.utime(folder / f"{n}.o", (n, n))
-    assert cache.load("0") is None
-    assert cache.load("5") is not None
+        cache.store(f"0{n}", bytes(300_000))
+        os.utime(folder / f"0{n}.o", (n, n))
+    assert cache.load("00") is None
+    assert cache.load("05") is not None
     assert sum(path.stat().st_size for path in entries(folder)) <= 2**20
 
 

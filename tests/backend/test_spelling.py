@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exprgrad.backend.spelling import SPELLINGS, spell
+from exprgrad.backend.spelling import SLOW, SPELLINGS, spell
 from exprgrad.backend.text import Code, Function, Module
 from exprgrad.graph.dtype import BY_NAME, DTYPES, DType, as_dtype, bool_
 from exprgrad.graph.ops import OPS, is_elementwise
@@ -203,3 +203,15 @@ def test_extreme_with_a_constant_is_one_instruction(op: str, first: bool) -> Non
     function = Function(Module(), "f", "<16 x float> %x")
     write(Code(function), ("%x",))
     assert len(function.blocks[0].lines) == 2
+
+
+def test_slow_operations_are_listed() -> None:
+    calling = set()
+    for op, dtype in cases({op: None for op in SPELLINGS}):
+        function = Function(Module(), "f", "")
+        count = 3 if op == "where" else 2 if op in BINARY or op == "pow" else 1
+        spell(Code(function), op, dtype, 4, ("%x",) * count)
+        usual = function.blocks[0].lines
+        if any(" call " in line and "@llvm." not in line for line in usual):
+            calling.add((op, dtype.name))
+    assert calling == SLOW
