@@ -105,10 +105,11 @@ def dot_of_lone(node: Tensor) -> Tensor | None:
     args, labels = list(node.args), list(node.params[:2])
     for i, other in enumerate((labels[1], labels[0])):
         lone = set(labels[i]) - set(other) - set(node.params[2])
-        axes = [labels[i].index(c) for c in lone]
-        args[i] = reduced("sum", args[i], axes)
-        labels[i] = "".join(c for c in labels[i] if c not in lone)
-    return dot(args, labels, node.params[2])
+        if lone:
+            args[i] = reduced("sum", args[i], (labels[i].index(c) for c in lone))
+            labels[i] = "".join(c for c in labels[i] if c not in lone)
+            return dot(args, labels, node.params[2])
+    return None
 
 
 def dot_without_sum(node: Tensor) -> Tensor | None:

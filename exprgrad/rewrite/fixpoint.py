@@ -103,12 +103,13 @@ class Search:
         return node
 
     def _step(self, node: Tensor) -> tuple[Tensor, Rule | None]:
-        for rule in self.rules.get(node.op, ()):
-            with lines_of(node.where):
+        """What the first rule that applies makes of `node`, with its line."""
+        with lines_of(node.where):
+            for rule in self.rules.get(node.op, ()):
                 result = rule.rewrite(node)
-            if result is not None and result is not node:
-                self.rewrites += 1
-                return result, rule
+                if result is not None and result is not node:
+                    self.rewrites += 1
+                    return result, rule
         return node, None
 
     def _wait(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from exprgrad.errors import IndexOutOfRange
+from exprgrad.errors import IndexOutOfRange, InputError
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.ops import OPS, is_elementwise
 from exprgrad.graph.tensor import Constant, Tensor, apply
@@ -58,12 +58,15 @@ def _is_constant(node: Tensor) -> bool:
 
 
 def _value(node: Tensor) -> Tensor | None:
-    """The constant that `node` is; None when it has an error that the call must raise."""
+    """The constant that `node` is.
+
+    None when it depends on a size, or has an error that the call must raise.
+    """
     if not all(map(_is_constant, node.args)):
         return None
     try:
         (array,) = evaluate([node])
-    except IndexOutOfRange:
+    except (IndexOutOfRange, InputError):
         return None
     return apply("constant", (), (Constant(array, node.dtype),))
 

@@ -96,6 +96,24 @@ def permute_of_expand(node: Tensor) -> Tensor | None:
     return expanded(permuted(x.args[0], inner), node.shape, axes)
 
 
+# The types that hold every value of a type, so that a cast through them loses nothing.
+HOLDERS = {
+    "bool": {"bool", "int32", "int64", "float32", "float64"},
+    "int32": {"int32", "int64", "float64"},
+    "int64": {"int64"},
+    "float32": {"float32", "float64"},
+    "float64": {"float64"},
+}
+
+
+def cast_of_cast(node: Tensor) -> Tensor | None:
+    """cast(cast(x, f64), f32) -> cast(x, f32) where the inner cast loses nothing"""
+    x, (dtype,) = node.args[0], node.params
+    if x.op == "cast" and x.dtype.name in HOLDERS[x.args[0].dtype.name]:
+        x = x.args[0]
+    return x if x.dtype is dtype else apply("cast", (x,), (dtype,))
+
+
 def slice_of_nothing(node: Tensor) -> Tensor | None:
     """slice(x) of all of x -> x"""
     starts, steps, shape = node.params
@@ -225,6 +243,7 @@ COMPOSITIONS: dict[str, list[Rewrite]] = {
     "reshape": [reshape_of_reshape, reshape_of_expand],
     "expand": [expand_of_expand, expand_by_units],
     "permute": [permute_of_permute, permute_of_units, permute_of_expand],
+    "cast": [cast_of_cast],
     "slice": [
         slice_of_nothing,
         slice_of_slice,
