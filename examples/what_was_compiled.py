@@ -12,8 +12,7 @@ loss = eg.mean(eg.tanh(x @ W) ** 2)
 step = eg.function([x], loss, updates={W: W - rate * eg.grad(loss, W)})
 
 account = eg.explain(step)
-print(account.table(), "\n")  # the stages of the compiler and their milliseconds
-print(account)  # each stage, its first lines
+print(account)  # the milliseconds of each stage, and the first lines of what it made
 assembly = account["assembly"]  # one stage, whole
 print(f"\n{len(assembly.splitlines())} lines of assembly")
 

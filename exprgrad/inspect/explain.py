@@ -6,9 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from exprgrad.errors import GraphError
+from exprgrad.graph.show import listing
 from exprgrad.runtime.report import Reporting, Stage
 
 SHOWN = 24  # lines of each stage in the whole account
+
+# What the result of a stage is called; it may be asked for by this name too.
+TITLES = {
+    "graph": "graph",
+    "updates": "gradient and updates",
+    "simplify": "rewritten graph",
+    "schedule": "kernels as loops",
+    "emit": "LLVM IR",
+    "llvm": "assembly",
+}
 
 
 @dataclass(frozen=True)
@@ -26,13 +37,16 @@ class Explanation:
         return self.stage(name).text()
 
     def stage(self, name: str) -> Stage:
-        """The stage called `name`; the beginning of a name is enough."""
-        found = [s for s in self.stages if s.name == name]
-        found = found or [s for s in self.stages if s.name.lower().startswith(name.lower())]
-        if len(found) != 1:
-            names = ", ".join(s.name for s in self.stages)
-            raise GraphError(f"no stage is called {name!r}; there are {names}")
-        return found[0]
+        """The stage called `name`, or whose result is; a name's beginning is enough."""
+        by_name = {s.name.lower(): s for s in self.stages}
+        by_name.update({_title(s).lower(): s for s in self.stages})
+        asked = name.lower()
+        begun = {id(s): s for n, s in by_name.items() if n.startswith(asked)}
+        found = by_name.get(asked) or (begun.popitem()[1] if len(begun) == 1 else None)
+        if found is None:
+            names = ", ".join(_title(s) for s in self.stages)
+            raise GraphError(f"no one stage is called {name!r}; there are {names}")
+        return found
 
     @property
     def milliseconds(self) -> dict[str, float]:
@@ -50,7 +64,8 @@ class Explanation:
     def __str__(self) -> str:
         if self.only is not None:
             return self[self.only]
-        sections = [f"=== {s.name} ===\n{beginning(s.text())}" for s in self.stages]
+        texts = {_title(s): beginning(s.text()) for s in self.stages}
+        sections = [f"=== {title} ===\n{text}" for title, text in texts.items() if text]
         return "\n\n".join([self.table(), *sections])
 
     __repr__ = __str__
@@ -64,18 +79,32 @@ def beginning(text: str, lines: int = SHOWN) -> str:
     return "\n".join([*whole[:lines], *more])
 
 
+def _title(stage: Stage) -> str:
+    return TITLES.get(stage.name, stage.name)
+
+
 def explain(function: Any, stage: str | None = None) -> Explanation:
     """How a compiled function came about: `print(eg.explain(f))` shows every stage.
 
-    The stages are the graph, the gradient, the rewritten graph, the kernels as loops,
-    the LLVM IR and the assembly, each with its milliseconds and its first lines;
-    `explain(f, "assembly")` shows one of them whole. Raises `GraphError` for what was
-    not compiled and for the name of a stage that there is not.
+    The stages are the graph, the gradient and the updates, the rewritten graph, the
+    kernels as loops, the LLVM IR and the assembly, each with its milliseconds and its
+    first lines; `explain(f, "assembly")` shows one of them whole. Raises `GraphError`
+    for what was not compiled and for the name of a stage that there is not.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (3,))
+    >>> print(explain(eg.function([x], (x * 1 + 0) * 2), "rewritten graph"))
+    x: f32[3]
+    out: f32[3] = x * 2.0
     """
     program: Reporting = getattr(function, "program", function)
     if not hasattr(program, "report"):
         raise GraphError(f"explain takes a compiled function, not {type(function).__name__}")
-    account = Explanation(tuple(program.report()), tuple(program.notes), stage)
+    stages = list(program.report())
+    changes = list(getattr(function, "updates", {}).values())
+    if changes:
+        stages.insert(1, Stage("updates", 0.0, lambda: listing(changes)))
+    account = Explanation(tuple(stages), tuple(program.notes), stage)
     if stage is not None:
         account.stage(stage)
     return account

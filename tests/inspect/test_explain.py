@@ -54,13 +54,29 @@ def test_one_stage_is_shown_whole_and_no_other_is_printed() -> None:
 
 
 def test_a_wrong_stage_is_an_error_at_once() -> None:
-    with pytest.raises(GraphError, match="no stage is called 'loops'; there are graph, LLVM"):
+    with pytest.raises(GraphError, match="no one stage is called 'loops'; there are graph, LLVM"):
         eg.explain(Program(), "loops")
 
 
 def test_what_was_not_compiled_is_an_error() -> None:
     with pytest.raises(GraphError, match="takes a compiled function, not Tensor"):
         eg.explain(eg.input("x") + 1)
+
+
+def test_a_step_is_explained() -> None:
+    x, w = eg.input("x", ("n", 3)), eg.parameter("w", (3,))
+    loss = eg.mean((x @ w * 1 - 1) ** 2)
+    step = eg.function([x], loss, updates={w: w - 0.1 * eg.grad(loss, w)})
+    account = eg.explain(step)
+    assert "x @ w * 1.0" in account["graph"]
+    assert "x @ w * 1.0" not in account["rewritten graph"]
+    assert "w" in account["gradient"]
+    assert "define void" in account["LLVM IR"]
+    assert "ret" in account["assembly"].split()
+    text = str(account)
+    titles = ["graph", "gradient and updates", "rewritten graph", "kernels as loops"]
+    places = [text.index(f"=== {t} ===") for t in [*titles, "LLVM IR", "assembly"]]
+    assert places == sorted(places)
 
 
 def test_a_short_text_is_whole() -> None:
