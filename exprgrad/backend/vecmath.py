@@ -133,7 +133,7 @@ def tanh(x: Value) -> Value:
 def sigmoid(x: Value) -> Value:
     """2**n / (2**n + exp(-r)) where x = n log(2) + r
 
-    The rounding error of the divisor is known and taken out of the quotient.
+    The rounding errors of the divisor are known and taken out of the quotient.
     """
     f = _format(x)
     bounded = at_least(at_most(x, f.saturated), f.exp_range[0])
@@ -141,9 +141,10 @@ def sigmoid(x: Value) -> Value:
     n = shifted - f.magic
     r = fma(n, f.ln2.low, fma(n, f.ln2.high, -bounded))
     q = fma(polynomial(r, f.expm1), r * r, r)
-    whole = _power_of_two(at_least(shifted, f.magic - f.largest_exponent)) + 1.0
+    power_of_two = _power_of_two(at_least(shifted, f.magic - f.largest_exponent))
+    whole = power_of_two + 1.0
     divisor = whole + q
-    lost = q - (divisor - whole)
+    lost = (q - (divisor - whole)) + (power_of_two - (whole - 1.0))
     quotient = 1.0 / divisor
     return _scale(fma(quotient * lost, -quotient, quotient), shifted, n)
 
