@@ -71,8 +71,8 @@ def test_a_step_is_explained() -> None:
     assert "x @ w * 1.0" in account["graph"]
     assert "x @ w * 1.0" not in account["rewritten graph"]
     assert "w" in account["gradient"]
-    assert "define void" in account["LLVM IR"]
-    assert "ret" in account["assembly"].split()
+    assert "define " in account["LLVM IR"]
+    assert ".size" in account["assembly"]
     text = str(account)
     titles = ["graph", "gradient and updates", "rewritten graph", "kernels as loops"]
     places = [text.index(f"=== {t} ===") for t in [*titles, "LLVM IR", "assembly"]]
