@@ -99,7 +99,8 @@ def _slice_demands(node: Tensor) -> list[Size]:
             low, high = (start, last) if step > 0 else (last, start)
             # an empty slice reads nothing: the factor takes its ends out of account
             factor: Size = 1 if isinstance(n, int) else n
-            edges += [low * factor, (size - 1 - high) * factor]
+            ends = (e for e in (low, size - 1 - high) if not _surely_holds(e))
+            edges += [end * factor for end in ends]
     return edges
 
 

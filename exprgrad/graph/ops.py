@@ -153,7 +153,7 @@ def _window(op: str, args: tuple[Type, ...], params: Params) -> Type:
     axis, size, stride, dilation = params
     shape = args[0].shape
     n = window_count(shape[axis], size, stride, dilation)
-    fits = not isinstance(n, int) or n >= 0
+    fits = not isinstance(shape[axis], int) or (isinstance(n, int) and n > 0)
     _require(fits, op, args, f"{size} taps at dilation {dilation} fit axis {axis}")
     return Type((*shape[:axis], n, *shape[axis + 1 :], size), args[0].dtype)
 
