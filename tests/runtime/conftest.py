@@ -1,1 +1,0 @@
-import tests.standin  # noqa: F401
