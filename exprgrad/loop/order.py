@@ -80,7 +80,16 @@ def _pointwise(kernel: Kernel, new: Buffer, state: Buffer) -> bool:
 
 
 def _renamed(kernel: Kernel, buffers: Mapping[Buffer, Buffer]) -> Kernel:
-    stores = (replace(s, buffer=buffers.get(s.buffer, s.buffer)) for s in kernel.stores)
+    """The kernel storing to and reading from the states that took over new values."""
+    images = {}
+    for node in ir.scalars(kernel):
+        if node.op == "read" and node.params[0] in buffers:
+            buffer, view, index, guard = ir.read_parts(node)
+            images[node] = ir.read(buffers[buffer], view, index, guard)
+    stores = (
+        replace(ir.replaced(s, images, {}), buffer=buffers.get(s.buffer, s.buffer))
+        for s in kernel.stores
+    )
     return Kernel(tuple(stores))
 
 

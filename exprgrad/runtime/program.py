@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgrad import config
 from exprgrad.backend.barrier import FLAGS_SIZE
 from exprgrad.backend.program import CONTEXT
 from exprgrad.backend.threads import Pool
@@ -20,12 +18,12 @@ from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
 from exprgrad.runtime.compile import Compiled, Request, compile_request
+from exprgrad.runtime.choice import CORES, Choice
 from exprgrad.runtime.report import Stage
 
 Array = NDArray[Any]
 Span = tuple[int, int, int, int]  # first step, last step, rows, rows of a batch
 LINE = 64
-CORES = len(os.sched_getaffinity(0))
 POOL = Pool(max(CORES, 16))
 
 
@@ -131,6 +129,7 @@ class Call:
     def __init__(self, program: Program, inputs: Sequence[Tensor]) -> None:
         self.program = program
         self.inputs = tuple(inputs)
+        self._choice = Choice(program.compiled.work)
         states = [b.source for b, _ in program._slots("state") if b.source is not None]
         self._written = [state.cell.array for state in states]
 
@@ -151,7 +150,9 @@ class Call:
             for buffer in self.program.compiled.outputs
         ]
         inputs = dict(zip(self.inputs, separate, strict=True))
-        self.program.run(inputs, dims, outputs, threads=threads_for(self.program.compiled))
+        self._choice.timed(
+            1, lambda threads: self.program.run(inputs, dims, outputs, threads=threads)
+        )
         return outputs
 
     def _apart(self, array: Array) -> Array:
@@ -165,15 +166,3 @@ def compile_graph(
 ) -> Call:
     """Native code that computes `outputs` and gives states their `updates`."""
     return Call(Program(compile_request(Request(outputs, updates))), inputs)
-
-
-# Below this many additions a second thread costs more than it gains.
-THREADS_WORK = 1_000_000
-
-
-def threads_for(compiled: Compiled) -> int:
-    """The number of threads for a single call: as asked for, else by the work."""
-    asked = config.THREADS()
-    if asked:
-        return asked
-    return CORES if compiled.work > THREADS_WORK else 1

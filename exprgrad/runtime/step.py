@@ -1,0 +1,122 @@
+"""A whole epoch of mini-batches as one native call, or as a few slices of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprgrad.backend.program import Slices
+from exprgrad.graph.dims import Dim, names
+from exprgrad.graph.elementwise import size_value
+from exprgrad.graph.mode import replaced
+from exprgrad.graph.movement import iota
+from exprgrad.graph.tensor import Tensor, apply
+from exprgrad.runtime.choice import Choice
+from exprgrad.runtime.compile import Request, compile_request
+from exprgrad.runtime.program import Program
+from exprgrad.runtime.report import Stage
+
+Array = NDArray[Any]
+ROWS = "rows of data"
+ORDER = "order of rows"
+
+
+class Epoch:
+    """Steps over the rows of arrays: each gathers its rows, computes, updates.
+
+    `inputs` whose first axis is the dimension `batch` are cut into mini-batches, others
+    are the same in every step. `outputs` are scalars, recorded for each step. The last,
+    smaller batch runs in the same code.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Mapping[str, Tensor],
+        updates: Mapping[Tensor, Tensor],
+        batch: str = "batch",
+    ) -> None:
+        self.batch = batch
+        self.names = list(outputs)
+        slices = Slices(batch)
+        self._order = apply("input", (), ((Dim.named(ORDER),), iota(1).dtype, ORDER))
+        self._whole = {node: _with_all_rows(node, batch) for node in inputs}
+        gathered = _gathered(self._whole, self._order, slices)
+        roots = [*outputs.values(), *updates.values()]
+        image = replaced(roots, gathered)
+        results = [image[node] for node in outputs.values()]
+        changes = {state: image[new] for state, new in updates.items()}
+        self._program = Program(compile_request(Request(results, changes, slices)))
+        self._choice = Choice(self._program.compiled.work)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know: slower ways taken, and why."""
+        return self._program.notes
+
+    def report(self) -> list[Stage]:
+        """The stages of the compilation."""
+        return self._program.report()
+
+    def run(
+        self,
+        data: Mapping[str, Array],
+        order: NDArray[np.int64],
+        batch_size: int,
+        first: int,
+        last: int,
+    ) -> dict[str, Array]:
+        """Run steps `first` .. `last` - 1; step s takes the rows that stand in `order`
+        from s * `batch_size` on, at most `batch_size` of them.
+
+        Gives each output's value of each step. The arrays are read in place. Raises
+        `IndexOutOfRange`; steps before the one that met a bad index have been done.
+        """
+        arrays: dict[Tensor, Array] = {
+            whole: data[node.name] for node, whole in self._whole.items()
+        }
+        arrays[self._order] = order
+        dims = self._dims(arrays)
+        dims[self.batch] = min(batch_size, len(order))
+        records = [
+            np.zeros(last - first, buffer.dtype.numpy)
+            for buffer in self._program.compiled.outputs
+        ]
+        span = (first, last, len(order), batch_size)
+        self._choice.timed(
+            last - first, lambda threads: self._program.run(arrays, dims, records, span, threads)
+        )
+        return dict(zip(self.names, records, strict=True))
+
+    def _dims(self, arrays: Mapping[Tensor, Array]) -> dict[str, int]:
+        return {
+            name: n
+            for node, array in arrays.items()
+            for size, n in zip(node.shape, array.shape, strict=True)
+            if isinstance(size, Dim) and str(size) in names(size)
+            for name in [str(size)]
+        }
+
+
+def _with_all_rows(node: Tensor, batch: str) -> Tensor:
+    """The input that holds all rows of which `node` is a mini-batch."""
+    if not node.shape or node.shape[0] != Dim.named(batch):
+        return node
+    shape = (Dim.named(ROWS), *node.shape[1:])
+    return apply("input", (), (shape, node.dtype, node.name))
+
+
+def _gathered(
+    whole: Mapping[Tensor, Tensor], order: Tensor, slices: Slices
+) -> dict[Tensor, Tensor]:
+    """The rows of a step, in place of each input."""
+    place = size_value(Dim.named(slices.offset)) + iota(Dim.named(slices.batch))
+    rows = apply("gather", (order, place), (0,))
+    return {
+        node: apply("gather", (full, rows), (0,))
+        for node, full in whole.items()
+        if full is not node
+    }
