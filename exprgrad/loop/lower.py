@@ -119,6 +119,10 @@ def _copy(state: Lowering, tensor: Tensor, target: Target) -> Kernel:
 
 def _computed(state: Lowering, node: Tensor, index: Index) -> Scalar:
     """The scalar at `index` of a tensor that has memory, as its kernel computes it."""
+    if node.op == "reshape":
+        view = _view(state, node.args[0], node.shape, index, None)
+        if view is not None:
+            return view
     return _run(state, RULES[node.op](node, index, None))
 
 
@@ -156,12 +160,18 @@ def _run(state: Lowering, rule: Rule) -> Scalar:
 def _from_memory(state: Lowering, request: Request) -> Scalar | None:
     """A read, where the tensor has memory or is a reshaped view of one that has."""
     tensor, index, guard = request
-    base = tensor
+    return _view(state, tensor, tensor.shape, index, guard)
+
+
+def _view(
+    state: Lowering, base: Tensor, shape: Shape, index: Index, guard: Scalar | None
+) -> Scalar | None:
+    """A read of `base` under another shape of as many elements, if it has memory."""
     while base.op == "reshape" and base not in state.buffers:
         base = base.args[0]
     if base not in state.buffers:
         return None
-    return ir.read(state.buffers[base], tensor.shape, index, guard)
+    return ir.read(state.buffers[base], shape, index, guard)
 
 
 def _leaf(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
