@@ -1,7 +1,7 @@
 """The chain rule: from an expression the expressions of its derivatives."""
 
 from exprgrad.grad.check import check_grad
-from exprgrad.grad.sweep import (
+from exprgrad.grad.public import (
     grad,
     hessian,
     hvp,

@@ -58,7 +58,7 @@ def vjp(outputs: S, wrt: Any, cotangents: Any) -> Any:
     ends, starts = _floats("outputs", outputs), _floats("wrt", wrt)
     seeds = _matching("cotangent", cotangents, ends)
     found = reverse(list(zip(ends, seeds, strict=True)), starts)
-    return _like(wrt, [found.get(x, like(x, 0.0)) for x in starts])
+    return like_structure(wrt, [found.get(x, like(x, 0.0)) for x in starts])
 
 
 def jvp(outputs: S, wrt: Any, tangents: Any) -> Any:
@@ -75,7 +75,7 @@ def jvp(outputs: S, wrt: Any, tangents: Any) -> Any:
     ends, starts = _floats("outputs", outputs), _floats("wrt", wrt)
     seeds = _matching("tangent", tangents, starts)
     found = _forward(ends, dict(zip(starts, seeds, strict=True)))
-    return _like(outputs, [found.get(y, like(y, 0.0)) for y in ends])
+    return like_structure(outputs, [found.get(y, like(y, 0.0)) for y in ends])
 
 
 def hvp(loss: Tensor, wrt: Any, vectors: Any) -> Any:
@@ -179,35 +179,37 @@ def _check_scalar(what: str, loss: Tensor) -> None:
 
 def _floats(what: str, given: Any) -> list[Tensor]:
     """The tensors of a structure, each of floating-point type."""
-    flat = _flat(given)
-    for x in flat:
+    members = flat(given)
+    for x in members:
         if not isinstance(x, Tensor):
             raise GraphError(f"{what}: an expression is required, not {x!r}")
         if x.dtype.kind != "f":
             raise GraphError(
                 f"{what}: a floating-point tensor is required, not {x.type}"
             )
-    return flat
+    return members
 
 
 def _matching(what: str, given: Any, of: list[Tensor]) -> list[Tensor]:
     """The tensors of a structure, each of the type of its partner in `of`."""
-    flat = _floats(what, given)
-    if len(flat) != len(of):
-        raise GraphError(f"{len(of)} {what}s are required, {len(flat)} are given")
-    for x, partner in zip(flat, of, strict=True):
+    members = _floats(what, given)
+    if len(members) != len(of):
+        raise GraphError(f"{len(of)} {what}s are required, {len(members)} are given")
+    for x, partner in zip(members, of, strict=True):
         if x.type != partner.type:
             raise GraphError(f"{what} {x.type} is given for {partner.type}")
-    return flat
+    return members
 
 
-def _flat(given: Any) -> list[Any]:
+def flat(given: Any) -> list[Any]:
+    """The members of a structure: a mapping, a sequence, or one alone."""
     if isinstance(given, Mapping):
         return list(given.values())
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
-def _like(structure: Any, results: list[Tensor]) -> Any:
+def like_structure(structure: Any, results: list[Tensor]) -> Any:
+    """`results` in the form of `structure`."""
     if isinstance(structure, Mapping):
         return dict(zip(structure, results, strict=True))
     return results if isinstance(structure, list | tuple) else results[0]
