@@ -152,3 +152,16 @@ def test_shapes_that_would_broadcast_are_refused() -> None:
         eg.nn.accuracy(a, a)
     with pytest.raises(DTypeError, match="floating-point"):
         eg.nn.mse(eg.input("i", (3,), "int64"), eg.input("j", (3,), "int64"))
+
+
+@pytest.mark.parametrize("spelling", ["plain", "logits"])
+def test_binary_cross_entropy_of_extreme_logits(spelling: str) -> None:
+    z, y = eg.input("z", ("n",)), eg.input("y", ("n",))
+    if spelling == "plain":
+        loss = eg.nn.binary_cross_entropy(eg.sigmoid(z), y)
+    else:
+        loss = eg.nn.binary_cross_entropy_with_logits(z, y)
+    f = eg.function([z, y], [loss, eg.grad(loss.sum(), z)])
+    value, slope = f([800, -800, 800, -800, 0], [1, 0, 0, 1, 0.5])
+    np.testing.assert_allclose(value, [0, 0, 800, 800, np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(slope, [0, 0, 1, -1, 0], atol=1e-7)
