@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, product
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exprgrad.graph import dims as sizes
-from exprgrad.graph.evaluate import MEANING
+from exprgrad.graph.dims import Dim
+from exprgrad.graph.meaning import MEANING
+from exprgrad.graph.ops import OPS
+from exprgrad.graph.philox import uniform
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 
@@ -72,7 +76,20 @@ class Values:
         if node.op == "reduce":
             return self._reduce(node, point)
         args = [np.asarray(known[a]) for a in node.args]
-        return meaning(node, args)
+        return self._meaning(node, args)
+
+    def _meaning(self, node: Scalar, args: list[NDArray[Any]]) -> Any:
+        """An operation of the language by its row in the table of NumPy meanings."""
+        if node.op == "random":
+            element, step, seed = (int(a) for a in args)
+            (key,) = node.params
+            return uniform((element + 1,), node.dtype.numpy, key, step, seed)[element]
+        named = zip(OPS[node.op].params, node.params, strict=True)
+        sized = {
+            name: sizes.evaluate(p, self.dims) if isinstance(p, Dim) else p for name, p in named
+        }
+        row = SimpleNamespace(**{**sized, "where": node.where})
+        return np.asarray(MEANING[node.op](row, *args)).astype(node.dtype.numpy)[()]
 
     def _read(self, node: Scalar, known: Mapping[Scalar, Any], point: Point) -> Any:
         buffer, _, _, guard = ir.read_parts(node)
@@ -121,10 +138,3 @@ def _outside_reductions(root: Scalar) -> list[Scalar]:
             args = () if node.op == "reduce" else node.args
             stack += [(a, False) for a in reversed(args)]
     return order
-
-
-def meaning(node: Scalar, args: list[NDArray[Any]]) -> Any:
-    """An elementwise operation by its row in the table of NumPy meanings."""
-    return MEANING[node.op](node, *args)
-
-
