@@ -68,7 +68,8 @@ def _stepped(
 
 def _apart(scope: Scope, place: Affine, level: Level, point: Point) -> tuple[int, list[str]]:
     """What a point of the tile, and indices that are no axes, add: the constant part,
-    and the parts known at run time."""
+    and the parts known at run time.
+    """
     sizes: list[Size] = [place.offset]
     moving = []
     for atom, factor in place.terms:

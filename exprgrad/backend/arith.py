@@ -85,6 +85,6 @@ def most(code: Code, a: str, b: str) -> str:
 
 def _extreme(code: Code, fold: Callable[[int, int], int], name: str, a: str, b: str) -> str:
     x, y = known(a), known(b)
-    if a == b or x is not None and y is not None:
+    if a == b or (x is not None and y is not None):
         return a if x is None or y is None else str(fold(x, y))
     return code.call("i64", f"llvm.{name}.i64", ("i64", a), ("i64", b))

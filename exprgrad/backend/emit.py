@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, product
 
 from exprgrad.backend.access import load, store
-from exprgrad.backend.arith import INDEX, floor_div, iota, known, run_mask, select, splat
+from exprgrad.backend.arith import (
+    INDEX,
+    floor_div,
+    iota,
+    known,
+    run_mask,
+    select,
+    splat,
+)
 from exprgrad.backend.cover import cover
 from exprgrad.backend.level import RUN_TIME, Level, open_loop
 from exprgrad.backend.philox import random
@@ -29,7 +37,8 @@ from exprgrad.loop.schedule import Scheduled
 @dataclass(eq=False)
 class Layout:
     """Where kernels find things: a slot of the table for each buffer, a slot of the
-    run-time sizes for each name, and a number for each scalar that checks an index."""
+    run-time sizes for each name, and a number for each scalar that checks an index.
+    """
 
     buffers: dict[Buffer, int] = field(default_factory=dict)
     dims: dict[str, int] = field(default_factory=dict)
@@ -168,8 +177,9 @@ class Emitter:
     def _random(self, node: Scalar, level: Level, point: Point) -> Value:
         element, step, seed = node.args
         name, lanes = self.value(element, level, point)
-        keys = (self.value(a, level, point)[0] for a in (step, seed))
-        return random(level.code, node.dtype, lanes, name, *keys, node.params[0]), lanes
+        count, seeded = (self.value(a, level, point)[0] for a in (step, seed))
+        key = node.params[0]
+        return random(level.code, node.dtype, lanes, name, count, seeded, key), lanes
 
     def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
         """An index that counts from the front; a bad one is reported and becomes 0."""

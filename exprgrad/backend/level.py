@@ -14,7 +14,6 @@ from exprgrad.backend.arith import known
 from exprgrad.backend.text import Block, Code
 from exprgrad.loop.ir import Axis
 
-
 # The mask of a last vector whose lanes are counted when the program runs.
 RUN_TIME = "at run time"
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from exprgrad.backend.arith import least
 from exprgrad.backend.barrier import emit_barrier
 from exprgrad.backend.emit import Emitter, Layout
-from exprgrad.backend.level import Level, Loop, open_loop
 from exprgrad.backend.level import Bound as Iterations
+from exprgrad.backend.level import Level, Loop, open_loop
 from exprgrad.backend.target import Target
 from exprgrad.backend.text import Block, Code, Function, Module
 from exprgrad.loop.ir import Axis
@@ -33,7 +33,8 @@ CONTEXT = ("buffers", "dims", "status", "barrier", "first", "last", "rows", "bat
 @dataclass(frozen=True, slots=True)
 class Slices:
     """The names of the sizes that change from step to step of an epoch: how many rows
-    the step has, the first of them, and the number of the step in this call."""
+    the step has, the first of them, and the number of the step in this call.
+    """
 
     batch: str
     offset: str = "first row"

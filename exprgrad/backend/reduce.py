@@ -29,7 +29,8 @@ Total = tuple[str, ...]  # the names of an accumulator: a value, or a value and 
 @dataclass(frozen=True, eq=False)
 class Reduction:
     """A reduction being written: the points of the tile, and how many vectors of its
-    last axis stand side by side (0 when that axis runs one by one)."""
+    last axis stand side by side (0 when that axis runs one by one).
+    """
 
     scope: Scope
     node: Scalar
@@ -227,7 +228,8 @@ def _better(code: Code, kinds: list[Kind], a: Total, b: Total, later: bool) -> s
     same = code.op(f"{equal} {kind} {b[0]}, {a[0]}") if not later else None
     if is_float:
         nan_a, nan_b = (code.op(f"fcmp uno {kind} {x[0]}, {x[0]}") for x in (a, b))
-        only_b = code.op(f"and {flags} {nan_b}, " + code.op(f"xor {flags} {nan_a}, {flags.splat(1)}"))
+        number_a = code.op(f"xor {flags} {nan_a}, {flags.splat(True)}")
+        only_b = code.op(f"and {flags} {nan_b}, {number_a}")
         larger = code.op(f"or {flags} {larger}, {only_b}")
         if same is not None:
             same = code.op(f"or {flags} {same}, " + code.op(f"and {flags} {nan_a}, {nan_b}"))
@@ -246,8 +248,8 @@ def _folded(state: Reduction, code: Code, totals: list[Total]) -> Total:
     total, lanes = totals[0], state.lanes
     while state.across and lanes > 1:
         lanes //= 2
-        parts = [_half(state, code, total, lanes, start) for start in (0, lanes)]
-        total = _merged(state, code, lanes, *parts)
+        low, high = (_half(state, code, total, lanes, start) for start in (0, lanes))
+        total = _merged(state, code, lanes, low, high)
     return total
 
 

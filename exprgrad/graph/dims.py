@@ -41,9 +41,13 @@ class Dim:
         return Dim((((name,), 1),))
 
     def __add__(self, other: Size) -> Size:
+        if not isinstance(other, int | Dim):
+            return NotImplemented
         return _collect([*self.terms, *_terms(other)])
 
     def __mul__(self, other: Size) -> Size:
+        if not isinstance(other, int | Dim):
+            return NotImplemented
         return _collect(
             [
                 (tuple(sorted(a + b, key=str)), m * n)
@@ -56,6 +60,8 @@ class Dim:
         return self * -1
 
     def __sub__(self, other: Size) -> Size:
+        if not isinstance(other, int | Dim):
+            return NotImplemented
         return self + other * -1
 
     def __rsub__(self, other: int) -> Size:

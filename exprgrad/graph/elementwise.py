@@ -9,7 +9,7 @@ import numpy as np
 
 from exprgrad.errors import DTypeError, ShapeError
 from exprgrad.graph import dtype as dtypes
-from exprgrad.graph.dims import Shape, Size, as_size
+from exprgrad.graph.dims import Dim, Shape, Size, as_size
 from exprgrad.graph.dtype import DType, as_dtype, convert, promote, weak
 from exprgrad.graph.tensor import Constant, Operand, Tensor, apply
 
@@ -44,7 +44,7 @@ def as_tensor(value: Operand, like: Tensor | None = None) -> Tensor:
         return value
     if isinstance(value, bool | int | float) and like is not None:
         return constant(value, weak(value, like.dtype))
-    return constant(value)
+    return size_value(value) if isinstance(value, Dim) else constant(value)
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:

@@ -1,0 +1,1 @@
+"""Kernels: loops over scalars, lowered from tensors, fused, ordered, scheduled."""

@@ -37,7 +37,8 @@ class Fusion:
 
     def partners(self, n: int) -> Iterator[int]:
         """Kernels that `n` may join: those it reads from, then those beside it that
-        read the same temporary."""
+        read the same temporary.
+        """
         yield from sorted(self.sources[n], reverse=True)
         for source in sorted(self.sources[n]):
             for buffer in self.kernels[source].writes():
@@ -102,7 +103,8 @@ def _join_one(state: Fusion, n: int, tried: set[int]) -> int | None:
 
 def merge(first: Kernel, last: Kernel) -> Kernel | None:
     """One kernel that does what `first` and then `last` do; None when their loops do
-    not fit or when a point of `last` needs another point of `first`."""
+    not fit or when a point of `last` needs another point of `first`.
+    """
     if any(s.accumulate or s.ordered for s in (*first.stores, *last.stores)):
         return None
     shared = shared_axes(first, last)
@@ -184,7 +186,8 @@ def _same_row(node: Scalar, store: Store, shared: int) -> bool:
 
 def contractions(kernel: Kernel) -> int:
     """How many contractions a kernel computes: sums of products of two factors each of
-    which is used again along an axis that the other one has."""
+    which is used again along an axis that the other one has.
+    """
     return sum(is_contraction(node) for node in ir.scalars(kernel))
 
 

@@ -6,7 +6,7 @@ then stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, product
 from types import SimpleNamespace
 from typing import Any
@@ -120,7 +120,7 @@ class Values:
             yield {**point, **dict(zip(axes, place, strict=True))}
 
 
-KINDS = {"sum": np.sum, "max": np.max, "min": np.min}
+KINDS: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.min}
 
 
 def _outside_reductions(root: Scalar) -> list[Scalar]:

@@ -49,7 +49,8 @@ class Axis:
 @dataclass(frozen=True, eq=False, slots=True)
 class Buffer:
     """Memory of a tensor. `role` says who owns it: input, state, constant, output (the
-    caller receives it), temporary, or next (a state's new value)."""
+    caller receives it), temporary, or next (a state's new value).
+    """
 
     name: str
     shape: Shape

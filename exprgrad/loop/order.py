@@ -16,7 +16,7 @@ from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.fuse import same_place
 from exprgrad.loop.ir import Buffer, Kernel, Store
-from exprgrad.loop.lower import axes_of
+from exprgrad.loop.pull import axes_of
 
 
 def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Kernel]:

@@ -25,7 +25,8 @@ HAVE_MEMORY = {"input", "parameter", "state"}
 
 def place(outputs: Iterable[Tensor]) -> set[Tensor]:
     """The tensors that are stored: outputs, reductions, and what is read more than once
-    and costs more than a few additions to compute again."""
+    and costs more than a few additions to compute again.
+    """
     outputs = list(outputs)
     readers = users(outputs)
     placed = {t for t in outputs if not _is_memory(t)}
@@ -53,7 +54,7 @@ def _cost(node: Tensor, placed: set[Tensor], cost: dict[Tensor, int]) -> int:
 
 
 def _needs_memory(node: Tensor, readers: list[Tensor], cost: int) -> bool:
-    if _is_memory(node) or not node.shape and OPS[node.op].group == "leaf":
+    if _is_memory(node) or (not node.shape and OPS[node.op].group == "leaf"):
         return False
     if OPS[node.op].group == "reduce":
         inlined = node.op in SUMS and [r.op for r in readers] == ["unwindow"]

@@ -168,7 +168,7 @@ def _cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> floa
     total = 0.0
     for store in stores:
         total += 2 * points(store.axes)
-        for node, around in _reads(store):
+        for _, around in _reads(store):
             total += points(around) / (lanes if around > set(store.axes) else 1)
     return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
 

@@ -1,20 +1,32 @@
-"""Kernels as text: the loops, how each runs, and the scalars as infix formulas."""
+"""Kernels as text: the loops, how each runs, and the scalars as infix formulas.
+
+A reduction, and what is used more than once, gets a line and a name of its own, in the
+outermost loop where it can be computed:
+
+    for i < 64 (parallel):
+        for j < 32 (vectors):
+            s1 = sum over u < n: d[u, j] * x[u, i]
+            t1 = 0.9 * m[i, j] + 0.1 * s1
+            m[i, j] = t1
+            W[i, j] = W[i, j] - rate * t1
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, groupby
 
+from exprgrad.graph.node import walk
+from exprgrad.graph.ops import OPS
+from exprgrad.graph.spelling import SIGN, SPELLINGS, Text, size_text
 from exprgrad.loop import ir
-from exprgrad.loop.ir import Scalar, Store
-from exprgrad.loop.schedule import Scheduled
+from exprgrad.loop.ir import Axis, Scalar, Store
+from exprgrad.loop.schedule import SERIAL, Scheduled
 
-INFIX = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "floor_divide": "//",
-    "remainder": "%", "equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=",
-    "logical_and": "and", "logical_or": "or",
-}  # fmt: skip
-LONGEST = 60
+LONGEST = 60  # of a formula that is written in place
+SHORT = 16  # a shared formula up to this length is repeated, not named
+INDENT = "    "
 
 
 def show_kernels(kernels: Sequence[Scheduled]) -> str:
@@ -23,34 +35,115 @@ def show_kernels(kernels: Sequence[Scheduled]) -> str:
 
 
 def show_kernel(scheduled: Scheduled) -> str:
-    """A kernel as nested loops."""
-    lines = [f"kernel {scheduled.kernel.name}"]
-    _nest(scheduled, scheduled.kernel.stores, 0, lines)
-    return "\n".join(lines)
+    """A kernel as nested loops; at each point all values come before all stores."""
+    kernel = scheduled.kernel
+    scope = _Scope(scheduled, [r for s in kernel.stores for r in (*s.index, s.value)])
+    _nest(kernel.stores, 0, scope)
+    return "\n".join([f"kernel {kernel.name}", *_indented(scope.lines)])
 
 
-def _nest(
-    scheduled: Scheduled, stores: Sequence[Store], depth: int, lines: list[str]
-) -> None:
-    runs = groupby(stores, key=lambda s: s.axes[depth] if s.axes[depth:] else None)
-    indent = "    " * (depth + 1)
-    for axis, run in runs:
+class _Scope:
+    """The inside of a loop or of a reduction: its lines, and the names they define."""
+
+    def __init__(
+        self,
+        scheduled: Scheduled,
+        roots: Sequence[Scalar],
+        axes: Sequence[Axis] = (),
+        outer: _Scope | None = None,
+    ) -> None:
+        self.scheduled = scheduled
+        self.axes = axes
+        self.outer = outer
+        self.lines: list[str] = []
+        self.names: dict[Scalar, Text] = {}
+        self.uses = _uses(roots)
+        taken = {b.name for b in scheduled.kernel.reads() | scheduled.kernel.writes()}
+        self.new_names: dict[str, Iterator[str]] = (
+            outer.new_names if outer else {c: _numbered(c, taken) for c in "st"}
+        )
+        self.shown: dict[Axis, str] = dict(outer.shown) if outer else {}
+        for axis in axes:
+            self.shown[axis] = _unlike(axis.name, set(self.shown.values()))
+
+    def inside(self, roots: Sequence[Scalar], axes: Sequence[Axis]) -> _Scope:
+        """A scope within this one."""
+        return _Scope(self.scheduled, roots, axes, self)
+
+    def home(self, node: Scalar) -> _Scope:
+        """The outermost scope in which `node` has a value."""
+        scope, free = self, ir.free_axes(node)
+        while scope.outer is not None and free.isdisjoint(scope.axes):
+            scope = scope.outer
+        return scope
+
+    def loop(self, axis: Axis) -> str:
+        """`i < 10 (vectors)`."""
+        how = self.scheduled.of(axis)
+        manner = "" if how == SERIAL else f" ({how})"
+        return f"{self.shown[axis]} < {axis.extent}{manner}"
+
+    def define(self, node: Scalar, lines: list[str]) -> Text:
+        """Give a formula, which may be a block of several lines, a name."""
+        name = next(self.new_names["s" if node.op == "reduce" else "t"])
+        self.lines += [f"{name} = {lines[0]}", *lines[1:]]
+        self.names[node] = Text(name)
+        return self.names[node]
+
+
+def _nest(stores: Sequence[Store], depth: int, scope: _Scope) -> None:
+    for axis, run in groupby(stores, key=lambda s: s.axes[depth] if s.axes[depth:] else None):
         inside = list(run)
-        if axis is not None:
-            how = scheduled.of(axis)
-            lines.append(f"{indent}for {axis} < {axis.extent} ({how}):")
-            _nest(scheduled, inside, depth + 1, lines)
+        if axis is None:
+            _point(inside, scope)
             continue
-        for store in inside:
-            index = ", ".join(show_scalar(i, lines, indent) for i in store.index)
-            value = show_scalar(store.value, lines, indent)
-            sign = "+=" if store.accumulate else "="
-            lines.append(f"{indent}{store.buffer.name}[{index}] {sign} {value}")
+        roots = [r for s in inside for r in (*s.index, s.value)]
+        inner = scope.inside(roots, (axis,))
+        _nest(inside, depth + 1, inner)
+        scope.lines += [f"for {inner.loop(axis)}:", *_indented(inner.lines)]
 
 
-def show_scalar(root: Scalar, lines: list[str], indent: str = "") -> str:
-    """A scalar as a formula; long parts get a line and a name of their own."""
-    text: dict[Scalar, str] = {}
+def _point(stores: Sequence[Store], scope: _Scope) -> None:
+    """Every value of a point, then every store."""
+    lines = []
+    overwritten: set[object] = set()
+    for store in stores:
+        apart = {n for n in walk([store.value]) if n.op == "read" and n.params[0] in overwritten}
+        index = [_formula(i, scope, apart).text for i in store.index]
+        value = _statement(store.value, scope, apart)
+        sign = "+=" if store.accumulate else "="
+        lines += [f"{_place(store.buffer.name, index)} {sign} {value[0]}", *value[1:]]
+        overwritten.add(store.buffer)
+    scope.lines += lines
+
+
+def _statement(root: Scalar, scope: _Scope, apart: set[Scalar]) -> list[str]:
+    """The lines of what is stored; a reduction that is used here only stands in place."""
+    home = scope.home(root)
+    if root.op == "reduce" and root not in home.names and home.uses[root] == 1:
+        return _reduction(root, scope)
+    return [_formula(root, scope, apart).text]
+
+
+def _formula(root: Scalar, scope: _Scope, apart: Iterable[Scalar] = ()) -> Text:
+    """`root` as a formula, after lines for those of its parts that have names."""
+    texts: dict[Scalar, Text] = {}
+    for node in _unnamed(root, scope):
+        home = scope.home(node)
+        if node in home.names:
+            texts[node] = home.names[node]
+        elif node.op == "reduce":
+            texts[node] = home.define(node, _reduction(node, home))
+        else:
+            text = _spelled(node, [texts[a] for a in node.args], scope)
+            long = _needs_name(node, text, home.uses[node], node is root)
+            named = long or node in apart
+            texts[node] = home.define(node, [text.text]) if named else text
+    return texts[root]
+
+
+def _unnamed(root: Scalar, scope: _Scope) -> list[Scalar]:
+    """The scalars under `root`, arguments first, down to names and reductions."""
     order: list[Scalar] = []
     seen: set[Scalar] = set()
     stack: list[tuple[Scalar, bool]] = [(root, False)]
@@ -61,33 +154,71 @@ def show_scalar(root: Scalar, lines: list[str], indent: str = "") -> str:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack += [(a, False) for a in reversed(node.args)]
-    for node in order:
-        text[node] = _formula(node, [text[a] for a in node.args])
-        if len(text[node]) > LONGEST and node is not root and node.op != "reduce":
-            name = f"t{sum(line.lstrip().startswith('t') for line in lines) + 1}"
-            lines.append(f"{indent}{name} = {text[node]}")
-            text[node] = name
-    return text[root]
+            known = node.op == "reduce" or node in scope.home(node).names
+            stack += [(a, False) for a in reversed(() if known else node.args)]
+    return order
 
 
-def _formula(node: Scalar, args: list[str]) -> str:
+def _reduction(node: Scalar, scope: _Scope) -> list[str]:
+    """`sum over u < 10: body`, or a block where the body has lines of its own."""
+    kind, axes = node.params
+    inner = scope.inside(node.args, axes)
+    body = ", ".join(_formula(a, inner).text for a in node.args)
+    head = f"{kind} over {', '.join(inner.loop(axis) for axis in axes)}:"
+    if inner.lines:
+        return [head, *_indented([*inner.lines, body])]
+    return [f"{head} {body}"]
+
+
+def _needs_name(node: Scalar, text: Text, uses: int, is_root: bool) -> bool:
+    if node.op in ("axis", "size", "constant") or (is_root and uses == 1):
+        return False
+    plain_read = node.op == "read" and ir.read_parts(node)[3] is None
+    return not plain_read and len(text.text) > (SHORT if uses > 1 else LONGEST)
+
+
+def _spelled(node: Scalar, args: list[Text], scope: _Scope) -> Text:
     match node.op:
-        case "axis" | "size":
-            return str(node.params[0])
+        case "axis":
+            return Text(scope.shown[node.params[0]])
+        case "size":
+            return size_text(node.params[0])
         case "constant":
-            return f"{node.params[0].array.item():.6g}"
+            number = f"{node.params[0].array.item():.6g}"
+            return Text(number, SIGN) if number.startswith("-") else Text(number)
         case "read":
             buffer, view, _, guard = ir.read_parts(node)
-            index = ", ".join(args[: len(view)])
-            where = f" where {args[-1]} else 0" if guard is not None else ""
-            return f"{buffer.name}[{index}]{where}"
-        case "reduce":
-            kind, axes = node.params
-            over = ", ".join(f"{axis} < {axis.extent}" for axis in axes)
-            return f"({kind} over {over}: {args[0]})"
-    if node.op in INFIX:
-        return f"({args[0]} {INFIX[node.op]} {args[1]})"
-    if node.op == "cast":
-        return f"{node.params[0].short}({args[0]})"
-    return f"{node.op}({', '.join(args)})"
+            place = _place(buffer.name, [a.text for a in args[: len(view)]])
+            return Text(place if guard is None else f"where({args[-1].text}, {place}, 0)")
+        case "cast":
+            return Text(f"{node.dtype.short}({args[0].text})")
+    if OPS[node.op].group == "elementwise" and node.op != "bound":
+        return SPELLINGS[node.op](node, args)  # type: ignore[arg-type]
+    rest = [str(p) for p in node.params]
+    return Text(f"{node.op}({', '.join([*(a.text for a in args), *rest])})")
+
+
+def _place(name: str, index: list[str]) -> str:
+    return f"{name}[{', '.join(index)}]" if index else name
+
+
+def _uses(roots: Sequence[Scalar]) -> Counter[Scalar]:
+    """How often each scalar is written where everything shared has a name."""
+    uses = Counter(roots)
+    for node in walk(roots):
+        uses.update(node.args)
+    return uses
+
+
+def _numbered(letter: str, taken: set[str]) -> Iterator[str]:
+    return (f"{letter}{n}" for n in count(1) if f"{letter}{n}" not in taken)
+
+
+def _unlike(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [INDENT + line for line in lines]

@@ -1,0 +1,1 @@
+"""Running programs: functions of arrays, epochs of mini-batches, threads."""

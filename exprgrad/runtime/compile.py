@@ -67,7 +67,8 @@ class Compiled:
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is to be compiled. With `slices` the program is an epoch: its outputs, which
-    are scalars, are recorded for each step."""
+    are scalars, are recorded for each step.
+    """
 
     outputs: Sequence[Tensor]
     updates: Mapping[Tensor, Tensor]
@@ -107,6 +108,7 @@ class Stages:
     def __call__(
         self, name: str, run: Callable[[], T], show: Callable[[T], str] | None = None
     ) -> T:
+        """The result of `run`; `show` prints it when somebody asks."""
         start = time.perf_counter()
         result = run()
         elapsed = 1e3 * (time.perf_counter() - start)

@@ -17,8 +17,8 @@ from exprgrad.graph import dims as sizes
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
-from exprgrad.runtime.compile import Compiled, Request, compile_request
 from exprgrad.runtime.choice import CORES, Choice
+from exprgrad.runtime.compile import Compiled, Request, compile_request
 from exprgrad.runtime.report import Stage
 
 Array = NDArray[Any]
