@@ -13,6 +13,7 @@ outermost loop where it can be computed:
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, groupby
@@ -27,6 +28,7 @@ from exprgrad.loop.schedule import SERIAL, Scheduled
 LONGEST = 60  # of a formula that is written in place
 SHORT = 16  # a shared formula up to this length is repeated, not named
 INDENT = "    "
+MARK = re.compile(r"\b[st]#\d+")
 
 
 def show_kernels(kernels: Sequence[Scheduled]) -> str:
@@ -39,7 +41,8 @@ def show_kernel(scheduled: Scheduled) -> str:
     kernel = scheduled.kernel
     scope = _Scope(scheduled, [r for s in kernel.stores for r in (*s.index, s.value)])
     _nest(kernel.stores, 0, scope)
-    return "\n".join([f"kernel {kernel.name}", *_indented(scope.lines)])
+    text = _numbered("\n".join(_indented(scope.lines)), _buffer_names(scheduled))
+    return f"kernel {kernel.name}\n{text}"
 
 
 class _Scope:
@@ -58,10 +61,7 @@ class _Scope:
         self.lines: list[str] = []
         self.names: dict[Scalar, Text] = {}
         self.uses = _uses(roots)
-        taken = {b.name for b in scheduled.kernel.reads() | scheduled.kernel.writes()}
-        self.new_names: dict[str, Iterator[str]] = (
-            outer.new_names if outer else {c: _numbered(c, taken) for c in "st"}
-        )
+        self.marks: Iterator[int] = outer.marks if outer else count(1)
         self.shown: dict[Axis, str] = dict(outer.shown) if outer else {}
         for axis in axes:
             self.shown[axis] = _unlike(axis.name, set(self.shown.values()))
@@ -85,7 +85,7 @@ class _Scope:
 
     def define(self, node: Scalar, lines: list[str]) -> Text:
         """Give a formula, which may be a block of several lines, a name."""
-        name = next(self.new_names["s" if node.op == "reduce" else "t"])
+        name = f"{'s' if node.op == 'reduce' else 't'}#{next(self.marks)}"
         self.lines += [f"{name} = {lines[0]}", *lines[1:]]
         self.names[node] = Text(name)
         return self.names[node]
@@ -135,11 +135,20 @@ def _formula(root: Scalar, scope: _Scope, apart: Iterable[Scalar] = ()) -> Text:
         elif node.op == "reduce":
             texts[node] = home.define(node, _reduction(node, home))
         else:
-            text = _spelled(node, [texts[a] for a in node.args], scope)
+            args = [_hoisted(a, texts[a], home, scope) for a in node.args]
+            text = _spelled(node, args, scope)
             long = _needs_name(node, text, home.uses[node], node is root)
             named = long or node in apart
             texts[node] = home.define(node, [text.text]) if named else text
     return texts[root]
+
+
+def _hoisted(node: Scalar, text: Text, user: _Scope, scope: _Scope) -> Text:
+    """An argument's text: its name where it is computed outside its user's loop."""
+    home = scope.home(node)
+    if home is user or len(text.text) <= SHORT or not _may_be_named(node):
+        return text
+    return home.names.get(node) or home.define(node, [text.text])
 
 
 def _unnamed(root: Scalar, scope: _Scope) -> list[Scalar]:
@@ -171,10 +180,15 @@ def _reduction(node: Scalar, scope: _Scope) -> list[str]:
 
 
 def _needs_name(node: Scalar, text: Text, uses: int, is_root: bool) -> bool:
-    if node.op in ("axis", "size", "constant") or (is_root and uses == 1):
+    if is_root and uses == 1:
         return False
-    plain_read = node.op == "read" and ir.read_parts(node)[3] is None
-    return not plain_read and len(text.text) > (SHORT if uses > 1 else LONGEST)
+    return _may_be_named(node) and len(text.text) > (SHORT if uses > 1 else LONGEST)
+
+
+def _may_be_named(node: Scalar) -> bool:
+    if node.op == "read":
+        return ir.read_parts(node)[3] is not None
+    return node.op not in ("axis", "size", "constant")
 
 
 def _spelled(node: Scalar, args: list[Text], scope: _Scope) -> Text:
@@ -210,8 +224,18 @@ def _uses(roots: Sequence[Scalar]) -> Counter[Scalar]:
     return uses
 
 
-def _numbered(letter: str, taken: set[str]) -> Iterator[str]:
-    return (f"{letter}{n}" for n in count(1) if f"{letter}{n}" not in taken)
+def _numbered(text: str, taken: set[str]) -> str:
+    """`text` with the marks of names, such as `t#7`, as t1, t2, ... in their order."""
+    names: dict[str, str] = {}
+    free = {c: (f"{c}{n}" for n in count(1) if f"{c}{n}" not in taken) for c in "st"}
+    for mark in MARK.findall(text):
+        if mark not in names:
+            names[mark] = next(free[mark[0]])
+    return MARK.sub(lambda found: names[found[0]], text)
+
+
+def _buffer_names(scheduled: Scheduled) -> set[str]:
+    return {b.name for b in scheduled.kernel.reads() | scheduled.kernel.writes()}
 
 
 def _unlike(name: str, taken: set[str]) -> str:
