@@ -172,7 +172,7 @@ def einsum(spec: str, *operands: Operand) -> Tensor:
     while len(terms) > 1:
         (a, la), (b, lb), *terms = terms
         later = set(out).union(*(set(i) for _, i in terms))
-        kept = "".join(dict.fromkeys(i for i in la + lb if i in later))
+        kept = "".join(dict.fromkeys(i for i in la + lb if i in later)) if terms else out
         terms.insert(0, (apply("dot", (a, b), (la, lb, kept)), kept))
     result, labels = terms[0]
     result = sum(result, tuple(i for i, x in enumerate(labels) if x not in out))

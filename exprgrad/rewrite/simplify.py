@@ -13,8 +13,9 @@ from exprgrad.rewrite.fixpoint import by_op, fixpoint
 SAFE = [row.rule() for row in (*algebra.ROWS, *stability.ROWS)]
 
 MOVES = [*structure.RULES, *hoist.RULES]
-STABILIZE = by_op([*fold.RULES, *MOVES, *SAFE])
-SIMPLIFY = by_op([*fold.RULES, *MOVES, *contraction.RULES, *SAFE])
+# One table for both passes: a loss and what its gradient shares with it, rewritten
+# before the chain rule and after it, come to the same nodes and are computed once.
+RULES = by_op([*fold.RULES, *MOVES, *contraction.RULES, *SAFE])
 
 
 def stabilize(outputs: Sequence[Tensor], keep: Collection[Tensor] = ()) -> list[Tensor]:
@@ -35,7 +36,7 @@ def stabilize(outputs: Sequence[Tensor], keep: Collection[Tensor] = ()) -> list[
     }
     originals = {stand_in: node for node, stand_in in stand_ins.items()}
     hidden = _replaced(outputs, stand_ins)
-    return _replaced(fixpoint(hidden, STABILIZE), originals)
+    return _replaced(fixpoint(hidden, RULES), originals)
 
 
 def _replaced(outputs: Sequence[Tensor], by: dict[Tensor, Tensor]) -> list[Tensor]:
@@ -54,7 +55,7 @@ def simplify(outputs: Sequence[Tensor]) -> list[Tensor]:
     >>> simplify([(x * 1 + 0) ** 2])
     [x * x]
     """
-    return fixpoint(outputs, SIMPLIFY)
+    return fixpoint(outputs, RULES)
 
 
 def erase(outputs: Sequence[Tensor]) -> list[Tensor]:
