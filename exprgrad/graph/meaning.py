@@ -51,7 +51,8 @@ def _argmax(n: SimpleNamespace, x: Array) -> Array:
     """Of several axes the index is that of the flattened axes."""
     ends = tuple(range(-len(n.axes), 0))
     last = np.moveaxis(x, n.axes, ends)
-    flat = last.reshape(*last.shape[: x.ndim - len(n.axes)], -1)
+    rest = x.ndim - len(n.axes)
+    flat = last.reshape(*last.shape[:rest], math.prod(last.shape[rest:]))
     return np.argmax(flat, axis=-1)
 
 
