@@ -19,14 +19,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, groupby
 
 from exprgrad.graph.node import walk
-from exprgrad.graph.ops import OPS
-from exprgrad.graph.spelling import SIGN, SPELLINGS, Text, size_text
+from exprgrad.graph.spelling import SIGN, SPELLINGS, SUM, Text, size_text
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Scalar, Store
+from exprgrad.loop.place import COSTS
 from exprgrad.loop.schedule import SERIAL, Scheduled
 
 LONGEST = 60  # of a formula that is written in place
-SHORT = 16  # a shared formula up to this length is repeated, not named
+SHORT = 16  # a shared formula up to this length is repeated, unless it is dear
+DEAR = 8  # additions that take as long
 INDENT = "    "
 MARK = re.compile(r"\b[st]#\d+")
 
@@ -120,7 +121,8 @@ def _point(stores: Sequence[Store], scope: _Scope) -> None:
 def _statement(root: Scalar, scope: _Scope, apart: set[Scalar]) -> list[str]:
     """The lines of what is stored; a reduction that is used here only stands in place."""
     home = scope.home(root)
-    if root.op == "reduce" and root not in home.names and home.uses[root] == 1:
+    here = home is scope and root not in home.names
+    if root.op == "reduce" and here and home.uses[root] == 1:
         return _reduction(root, scope)
     return [_formula(root, scope, apart).text]
 
@@ -146,7 +148,7 @@ def _formula(root: Scalar, scope: _Scope, apart: Iterable[Scalar] = ()) -> Text:
 def _hoisted(node: Scalar, text: Text, user: _Scope, scope: _Scope) -> Text:
     """An argument's text: its name where it is computed outside its user's loop."""
     home = scope.home(node)
-    if home is user or len(text.text) <= SHORT or not _may_be_named(node):
+    if home is user or not _is_large(node, text):
         return text
     return home.names.get(node) or home.define(node, [text.text])
 
@@ -169,10 +171,14 @@ def _unnamed(root: Scalar, scope: _Scope) -> list[Scalar]:
 
 
 def _reduction(node: Scalar, scope: _Scope) -> list[str]:
-    """`sum over u < 10: body`, or a block where the body has lines of its own."""
+    """`sum over u < 10: body`, or a block where the body has lines of its own.
+
+    The position that argmax gives is not shown where it is that of the loop.
+    """
     kind, axes = node.params
     inner = scope.inside(node.args, axes)
-    body = ", ".join(_formula(a, inner).text for a in node.args)
+    shown = node.args[:1] if node.args[-1].op == "axis" else node.args
+    body = ", ".join(_formula(a, inner).text for a in shown)
     head = f"{kind} over {', '.join(inner.loop(axis) for axis in axes)}:"
     if inner.lines:
         return [head, *_indented([*inner.lines, body])]
@@ -180,9 +186,15 @@ def _reduction(node: Scalar, scope: _Scope) -> list[str]:
 
 
 def _needs_name(node: Scalar, text: Text, uses: int, is_root: bool) -> bool:
-    if is_root and uses == 1:
-        return False
-    return _may_be_named(node) and len(text.text) > (SHORT if uses > 1 else LONGEST)
+    if uses == 1:
+        return not is_root and _may_be_named(node) and len(text.text) > LONGEST
+    return _is_large(node, text)
+
+
+def _is_large(node: Scalar, text: Text) -> bool:
+    """Whether a formula is worth a line, where it would be written or run again."""
+    large = len(text.text) > SHORT or COSTS.get(node.op, 1) >= DEAR
+    return large and _may_be_named(node)
 
 
 def _may_be_named(node: Scalar) -> bool:
@@ -206,10 +218,12 @@ def _spelled(node: Scalar, args: list[Text], scope: _Scope) -> Text:
             return Text(place if guard is None else f"where({args[-1].text}, {place}, 0)")
         case "cast":
             return Text(f"{node.dtype.short}({args[0].text})")
-    if OPS[node.op].group == "elementwise" and node.op != "bound":
-        return SPELLINGS[node.op](node, args)  # type: ignore[arg-type]
-    rest = [str(p) for p in node.params]
-    return Text(f"{node.op}({', '.join([*(a.text for a in args), *rest])})")
+        case "random":
+            numbers = ", ".join(a.text for a in args)
+            return Text(f"random({numbers}, key={node.params[0]})")
+        case "add" if args[1].text.startswith("-") and node.args[1].op == "constant":
+            return Text(f"{args[0].text} - {args[1].text[1:]}", SUM)
+    return SPELLINGS[node.op](node, args)  # type: ignore[arg-type]
 
 
 def _place(name: str, index: list[str]) -> str:
@@ -227,11 +241,15 @@ def _uses(roots: Sequence[Scalar]) -> Counter[Scalar]:
 def _numbered(text: str, taken: set[str]) -> str:
     """`text` with the marks of names, such as `t#7`, as t1, t2, ... in their order."""
     names: dict[str, str] = {}
-    free = {c: (f"{c}{n}" for n in count(1) if f"{c}{n}" not in taken) for c in "st"}
+    free = {letter: _free(letter, taken) for letter in "st"}
     for mark in MARK.findall(text):
         if mark not in names:
             names[mark] = next(free[mark[0]])
     return MARK.sub(lambda found: names[found[0]], text)
+
+
+def _free(letter: str, taken: set[str]) -> Iterator[str]:
+    return (f"{letter}{n}" for n in count(1) if f"{letter}{n}" not in taken)
 
 
 def _buffer_names(scheduled: Scheduled) -> set[str]:
