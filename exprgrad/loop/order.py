@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
+from itertools import groupby
 
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
@@ -66,16 +67,19 @@ def _reaches(before: Mapping[int, set[int]], late: int, early: int) -> bool:
 def _pointwise(kernel: Kernel, new: Buffer, state: Buffer) -> bool:
     """Whether each point reads the state only where it stores, and not after that."""
     (store,) = (s for s in kernel.stores if s.buffer is new)
-    for each in kernel.stores:
+    stored = False
+    for axes, run in groupby(kernel.stores, key=lambda s: s.axes):
+        together = list(run)
         reads = [
             node
-            for node in walk((*each.index, each.value))
+            for node in walk(root for s in together for root in (*s.index, s.value))
             if node.op == "read" and node.params[0] is state
         ]
-        if reads and each.axes != store.axes:
+        if reads and (stored or axes != store.axes):
             return False
         if not all(same_place(node, store) for node in reads):
             return False
+        stored = stored or store in together
     return True
 
 
