@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from exprgrad.backend.arith import fixed_mask, known, run_mask, select, whole
+from exprgrad.backend.arith import both, fixed_mask, known, run_mask, select, whole
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
@@ -176,19 +176,25 @@ def _combined(
 
 
 def _taken_in(state: Reduction, level: Level, total: Total, point: Point) -> Total:
-    lanes, scope = state.lanes, state.scope
-    body = state.node.args[0]
+    """The accumulator with the value at a point, where lane and condition allow it."""
+    lanes, scope, code = state.lanes, state.scope, level.code
+    condition, body = None, state.node.args[0]
+    if state.kind == "sum":
+        condition, body = ir.condition_of(body)
     if state.kind == "sum" and body.op == "multiply":
         a, b = (scope.vector(factor, level, point, lanes) for factor in body.args)
-        new: Total = (multiply_add(level.code, state.kinds[0], a, b, total[0]),)
+        new: Total = (multiply_add(code, state.kinds[0], a, b, total[0]),)
     else:
-        given = tuple(scope.vector(a, level, point, lanes) for a in state.node.args)
-        new = _merged(state, level.code, lanes, total, given, later=True)
+        given = (body, *state.node.args[1:])
+        names = tuple(scope.vector(a, level, point, lanes) for a in given)
+        new = _merged(state, code, lanes, total, names, later=True)
     mask = _mask(state, level, point)
+    if condition is not None:
+        mask = both(code, lanes, mask, scope.vector(condition, level, point, lanes))
     if mask is None:
         return new
     return tuple(
-        select(level.code, kind, mask, after, before)
+        select(code, kind, mask, after, before)
         for kind, after, before in zip(state.kinds, new, total, strict=True)
     )
 

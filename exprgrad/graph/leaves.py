@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgrad.errors import GraphError
+from exprgrad.errors import DTypeError, GraphError, ShapeError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import as_size
 from exprgrad.graph.dtype import as_dtype
@@ -72,14 +72,25 @@ def _stored(
     fixed = tuple(n for n in sizes if isinstance(n, int))
     if len(fixed) != len(sizes):
         raise GraphError(f"{op} {name} needs sizes that are numbers, not {sizes}")
-    first = init if callable(init) else _filled(init)
+    first = init if callable(init) else _filled(f"{op} {name}", init, fixed)
     cell = Cell(_checked_name(name), fixed, exact, first, seed)
     return apply(op, (), (sizes, exact, name, cell))
 
 
-def _filled(value: Any) -> Initializer:
+def _filled(what: str, value: Any, shape: tuple[int, ...]) -> Initializer:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(
+            f"{what} begins with numbers or an initialiser of eg.init, not {value!r}"
+        )
+    fits = array.ndim <= len(shape) and all(
+        n in (1, m) for n, m in zip(array.shape[::-1], shape[::-1], strict=False)
+    )
+    if not fits:
+        raise ShapeError(f"{what} has shape {shape}, but its init {array.shape}")
+
     def init(shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return np.broadcast_to(np.asarray(value), shape)
+        return np.broadcast_to(array, shape)
 
     return init
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from exprgrad.graph.tensor import Operand, Tensor, apply
 
 def as_axis(axis: int, ndim: int) -> int:
     """`axis` counted from the front. Raises `ShapeError` when there is no such axis."""
+    if not isinstance(axis, SupportsIndex):
+        raise ShapeError(f"an axis is an integer, not {axis!r}")
     if not -ndim <= axis < ndim:
         raise ShapeError(f"axis {axis} does not exist in {ndim} axes")
     return axis % ndim

@@ -196,7 +196,7 @@ def _require(
 ) -> None:
     if not holds:
         given = ", ".join(map(str, args))
-        raise error(f"{op}: {rule} is required of {given}")
+        raise error(f"{op} requires: {rule}; given: {given}")
 
 
 _UNARY = Op((), _same, "f")

@@ -126,6 +126,8 @@ def _reshape(node: Tensor, args: list[Text]) -> Text:
     put_in, taken_out = _units(new, old), _units(old, new)
     if put_in:
         return _indexed(args[0], ["None" if u else ":" for u in put_in])
+    if taken_out and node.args[0].op == "slice" and args[0].text.endswith("]"):
+        return _element(node.args[0], args[0], taken_out)
     if taken_out:
         return _indexed(args[0], ["0" if u else ":" for u in taken_out])
     return Text(f"reshape({args[0].text}, {show(new)})")
@@ -176,6 +178,14 @@ def _slice(node: Tensor, args: list[Text]) -> Text:
     starts, steps, shape = node.params
     ranges = zip(starts, steps, shape, node.args[0].shape, strict=True)
     return _indexed(args[0], [_range(*r) for r in ranges])
+
+
+def _element(node: Tensor, sliced: Text, taken_out: list[bool]) -> Text:
+    """`x[2, :3]` for `x[2:3, :3][0]`."""
+    starts, steps, shape = node.params
+    ranges = zip(starts, steps, shape, node.args[0].shape, taken_out, strict=True)
+    marks = [str(r[0]) if one else _range(*r) for *r, one in ranges]
+    return _indexed(Text(sliced.text[: sliced.text.rindex("[")]), marks)
 
 
 def _range(start: Size, step: int, n: Size, size: Size) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from exprgrad.errors import ShapeError
+from exprgrad.errors import GraphError, ShapeError
 from exprgrad.graph.dtype import DType
 
 Array = NDArray[np.generic]
@@ -73,7 +73,7 @@ class Cell:
     def array(self) -> Array:
         """The value itself, not a copy: compiled steps write to this memory."""
         if self._array is None:
-            first = np.asarray(self._make(), self._dtype.numpy)
+            first = self._first()
             array = _arena.take(self._shape, self._dtype)
             array[...] = first
             self._array = array
@@ -90,7 +90,21 @@ class Cell:
 
     def reset(self) -> None:
         """Give the cell its first value again."""
-        self.array[...] = np.asarray(self._make(), self._dtype.numpy)
+        self.array[...] = self._first()
+
+    def _first(self) -> Array:
+        made = self._make()
+        if callable(made):
+            raise GraphError(
+                f"init of {self.name} gave a function where it gives an array; an "
+                f"initialiser is called once to be made, as in eg.init.he_normal()"
+            )
+        first = np.asarray(made, self._dtype.numpy)
+        if first.shape != self._shape:
+            raise ShapeError(
+                f"{self.name} has shape {self._shape}, but its init gave {first.shape}"
+            )
+        return first
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:

@@ -105,6 +105,10 @@ class Tensor(Node):
         else:
             super().__setattr__(name, value)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        hint = f"; write eg.{name}(x)" if name in FUNCTIONS else ""
+        raise AttributeError(f"an expression has no attribute {name!r}{hint}")
+
     # Operators
 
     def __add__(self, other: Operand) -> Tensor:
@@ -231,6 +235,10 @@ class Tensor(Node):
     ) -> Tensor:
         """Standard deviation over `axis` (all axes when None)."""
         return FUNCTIONS["std"](self, axis, correction, keepdims)
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Product over `axis` (all axes when None)."""
+        return FUNCTIONS["prod"](self, axis, keepdims)
 
     def argmax(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Index of the first largest element over `axis` (all axes when None)."""

@@ -198,9 +198,10 @@ def has_contraction(kernel: Kernel) -> bool:
 
 def is_contraction(node: Scalar) -> bool:
     """Whether a scalar is a sum of products each of whose factors is used again."""
-    if node.op != "reduce" or node.params[0] != "sum" or node.args[0].op != "multiply":
+    product = ir.summed_product(node)
+    if product is None:
         return False
-    left, right = (ir.free_axes(a) for a in node.args[0].args)
+    left, right = (ir.free_axes(a) for a in product.args)
     return bool(left - right) and bool(right - left)
 
 

@@ -173,6 +173,22 @@ def reduction(kind: str, args: tuple[Scalar, ...], axes: tuple[Axis, ...]) -> Sc
     return scalar("reduce", args, (kind, axes), dtype)
 
 
+def condition_of(body: Scalar) -> tuple[Scalar | None, Scalar]:
+    """`where(condition, value, 0)` as its condition and value; None where it is none."""
+    if body.op == "where" and body.args[2] is zero(body.dtype):
+        return body.args[0], body.args[1]
+    return None, body
+
+
+def summed_product(node: Scalar) -> Scalar | None:
+    """The product that a sum adds up, under a condition or not; None if it is no sum
+    of products."""
+    if node.op != "reduce" or node.params[0] != "sum":
+        return None
+    _, value = condition_of(node.args[0])
+    return value if value.op == "multiply" else None
+
+
 def add(a: Scalar, b: Scalar) -> Scalar:
     """Sum of two integers, folded where it can be."""
     known_a, known_b = value_of(a), value_of(b)

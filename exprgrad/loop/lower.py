@@ -87,7 +87,7 @@ def _kernel(state: Lowering, node: Tensor, buffer: Buffer) -> Kernel:
 def _copy(state: Lowering, tensor: Tensor, target: Target) -> Kernel:
     axes = axes_of(tensor.shape)
     index = values_of(axes)
-    value = pull(state.memory, (tensor, index, None))
+    value = pull(state.memory, (tensor, index, ()))
     where = index if target.slot is None else (ir.size(target.slot),)
     return Kernel((Store(target.buffer, axes, where, value),))
 
@@ -103,7 +103,7 @@ def _cumsum(state: Lowering, node: Tensor, buffer: Buffer) -> Kernel:
     before = ir.add(index[axis], ir.number(-1))
     exists = ir.less_equal(ir.number(0), before)
     last = ir.read(buffer, node.shape, (*index[:axis], before, *index[axis + 1 :]), exists)
-    value = pull(state.memory, (node.args[0], index, None))
+    value = pull(state.memory, (node.args[0], index, ()))
     total = ir.scalar("add", (last, value), (), node.dtype)
     return Kernel((Store(buffer, axes, index, total, ordered=frozenset({axes[axis]})),))
 
@@ -116,8 +116,8 @@ def _scatter_add(state: Lowering, node: Tensor, buffer: Buffer) -> Kernel:
     zeroed = axes_of(node.shape)
     axes = axes_of(updates.shape)
     index = values_of(axes)
-    row = pull(state.memory, (rows, index[axis:end], None))
-    value = pull(state.memory, (updates, index, None))
+    row = pull(state.memory, (rows, index[axis:end], ()))
+    value = pull(state.memory, (updates, index, ()))
     place = (*index[:axis], row, *index[end:])
     ordered = frozenset(axes[axis:end])
     return Kernel(

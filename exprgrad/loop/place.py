@@ -32,13 +32,14 @@ def place(outputs: Iterable[Tensor]) -> set[Tensor]:
     placed = {t for t in outputs if not _is_memory(t)}
     cost: dict[Tensor, int] = {}
     for node in walk(outputs):
-        cost[node] = 0 if _is_memory(node) else _cost(node, placed, cost)
-        if _needs_memory(node, readers[node], cost[node]):
-            placed.add(node)
         for argument in _read_freely(node):
             base = _under_views(argument)
             if not _is_memory(base) and cost[base] > 0:
                 placed.add(base)
+        cost[node] = _cost(node, placed, cost)
+        shared = _under_views(node) if len(readers[node]) > 1 else node
+        if _needs_memory(shared, readers[node], cost[node]):
+            placed.add(shared)
         if node.op == "reshape" and not is_split(node.args[0].shape, node.shape):
             placed |= {a for a in node.args if not _is_memory(a)}
     return placed
@@ -49,8 +50,11 @@ def _is_memory(node: Tensor) -> bool:
 
 
 def _cost(node: Tensor, placed: set[Tensor], cost: dict[Tensor, int]) -> int:
+    """What one element costs when it is computed where it is read."""
+    if _is_memory(node) or _under_views(node) in placed:
+        return 0
     own = COSTS.get(node.op, 1 if OPS[node.op].group == "elementwise" else 0)
-    return own + sum(0 if a in placed else cost[a] for a in node.args)
+    return own + sum(0 if _under_views(a) in placed else cost[a] for a in node.args)
 
 
 def _needs_memory(node: Tensor, readers: list[Tensor], cost: int) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from exprgrad.errors import CompileError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Shape, Size
+from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop import ir
@@ -24,7 +25,9 @@ from exprgrad.loop.ir import Axis, Buffer, Scalar
 from exprgrad.loop.place import groups
 
 Index = tuple[Scalar, ...]
-Request = tuple[Tensor, Index, Scalar | None]
+# Indices that may lie outside, each with the condition that it does not.
+Guard = tuple[tuple[Scalar, Scalar], ...]
+Request = tuple[Tensor, Index, Guard]
 Rule = Generator[Request, Scalar, Scalar]
 
 
@@ -49,10 +52,10 @@ def values_of(axes: Sequence[Axis]) -> Index:
 def computed(state: Memory, node: Tensor, index: Index) -> Scalar:
     """The scalar at `index` of a tensor that has memory, as its kernel computes it."""
     if node.op == "reshape":
-        view = _view(state, node.args[0], node.shape, index, None)
+        view = _view(state, node.args[0], node.shape, index, ())
         if view is not None:
             return view
-    return _run(state, RULES[node.op](node, index, None))
+    return _run(state, RULES[node.op](node, index, ()))
 
 
 def pull(state: Memory, request: Request) -> Scalar:
@@ -93,48 +96,61 @@ def _from_memory(state: Memory, request: Request) -> Scalar | None:
 
 
 def _view(
-    state: Memory, base: Tensor, shape: Shape, index: Index, guard: Scalar | None
+    state: Memory, base: Tensor, shape: Shape, index: Index, guard: Guard
 ) -> Scalar | None:
     """A read of `base` under another shape of as many elements, if it has memory."""
     while base.op == "reshape" and base not in state.buffers:
         base = base.args[0]
     if base not in state.buffers:
         return None
-    return ir.read(state.buffers[base], shape, index, guard)
+    needed = [condition for place, condition in guard if _contains(index, place)]
+    return ir.read(state.buffers[base], shape, index, conjunction(needed))
 
 
-def _leaf(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _contains(index: Index, place: Scalar) -> bool:
+    return any(node is place for node in walk(index))
+
+
+def conjunction(conditions: Sequence[Scalar]) -> Scalar | None:
+    """The condition that all of `conditions` hold; None when there are none."""
+    whole: Scalar | None = None
+    for condition in conditions:
+        whole = ir.both(whole, condition)
+    return whole
+
+
+def _leaf(node: Tensor, index: Index, guard: Guard) -> Rule:
     raise CompileError(f"{node.op} has no memory", node.where)
     yield
 
 
-def _constant(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _constant(node: Tensor, index: Index, guard: Guard) -> Rule:
     return ir.scalar("constant", (), node.params, node.dtype)
     yield
 
 
-def _size(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _size(node: Tensor, index: Index, guard: Guard) -> Rule:
     return ir.size(node.params[0])
     yield
 
 
-def _iota(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _iota(node: Tensor, index: Index, guard: Guard) -> Rule:
     return index[0]
     yield
 
 
-def _elementwise(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _elementwise(node: Tensor, index: Index, guard: Guard) -> Rule:
     args = []
     for argument in node.args:
         args.append((yield argument, index, guard))
     return ir.scalar(node.op, tuple(args), node.params, node.dtype, node.where)
 
 
-def _same(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _same(node: Tensor, index: Index, guard: Guard) -> Rule:
     return (yield node.args[0], index, guard)
 
 
-def _reduce(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _reduce(node: Tensor, index: Index, guard: Guard) -> Rule:
     (x,) = node.args
     axes = node.params[0]
     names = dict(zip(axes, axes_of([x.shape[a] for a in axes], "uvwxyz"), strict=True))
@@ -155,7 +171,7 @@ def _position(axes: tuple[Axis, ...]) -> Scalar:
     return total
 
 
-def _dot(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _dot(node: Tensor, index: Index, guard: Guard) -> Rule:
     a, b = node.args
     labels_a, labels_b, out = node.params
     known = dict(zip(out, index, strict=True))
@@ -169,7 +185,7 @@ def _dot(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
     return ir.reduction("sum", (product,), axes) if axes else product
 
 
-def _reshape(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _reshape(node: Tensor, index: Index, guard: Guard) -> Rule:
     (x,) = node.args
     inner: list[Scalar] = []
     rest = list(index)
@@ -182,18 +198,18 @@ def _reshape(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
     return (yield x, tuple(inner), guard)
 
 
-def _expand(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _expand(node: Tensor, index: Index, guard: Guard) -> Rule:
     axes = node.params[1]
     inner = tuple(i for a, i in enumerate(index) if a not in axes)
     return (yield node.args[0], inner, guard)
 
 
-def _permute(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _permute(node: Tensor, index: Index, guard: Guard) -> Rule:
     at = dict(zip(node.params[0], index, strict=True))
     return (yield node.args[0], tuple(at[a] for a in range(len(index))), guard)
 
 
-def _slice(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _slice(node: Tensor, index: Index, guard: Guard) -> Rule:
     starts, steps, _ = node.params
     inner = tuple(
         ir.add(ir.times(i, step), ir.size(start))
@@ -209,26 +225,44 @@ def _within(index: Scalar, n: Size) -> Scalar:
     return ir.scalar("logical_and", (above, below), (), dtypes.bool_)
 
 
-def _pad(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _pad(node: Tensor, index: Index, guard: Guard) -> Rule:
     (x,) = node.args
-    inside: Scalar | None = None
+    outside: Guard = ()
     inner = []
     for i, n, (low, high) in zip(index, x.shape, node.params[0], strict=True):
         inner.append(ir.add(i, ir.number(-low)))
         if low or high:
-            inside = ir.both(inside, _within(inner[-1], n))
-    value = yield x, tuple(inner), ir.both(guard, inside)
-    return _or_zero(inside, value)
+            outside += ((inner[-1], _within(inner[-1], n)),)
+    value = yield x, tuple(inner), guard + outside
+    return or_zero([condition for _, condition in outside], value)
 
 
-def _or_zero(condition: Scalar | None, value: Scalar) -> Scalar:
-    """`value` where the condition holds, else 0. A guarded read gives the 0 itself."""
-    if condition is None or value.op == "read":
+def or_zero(conditions: Sequence[Scalar], value: Scalar) -> Scalar:
+    """`value` where all conditions hold, else 0; the choice moves into sums.
+
+    A read that is guarded by them gives the 0 itself.
+    """
+    if value.op == "read":
+        guard = ir.read_parts(value)[3]
+        if guard is not None and set(conditions) <= set(walk([guard])):
+            return value
+    if value.op == "reduce" and value.params[0] == "sum":
+        body = or_zero(conditions, value.args[0])
+        return ir.reduction("sum", (body,), value.params[1])
+    whole = conjunction(conditions)
+    zero = ir.zero(value.dtype)
+    if whole is None:
         return value
-    return ir.scalar("where", (condition, value, ir.zero(value.dtype)), (), value.dtype)
+    if value.op == "where" and value.args[2] is zero:
+        return _choose(_both(whole, value.args[0]), value.args[1], zero)
+    return _choose(whole, value, zero)
 
 
-def _concat(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _both(a: Scalar, b: Scalar) -> Scalar:
+    return ir.scalar("logical_and", (a, b), (), dtypes.bool_)
+
+
+def _concat(node: Tensor, index: Index, guard: Guard) -> Rule:
     (axis,) = node.params
     start: Size = 0
     value: Scalar | None = None
@@ -236,7 +270,7 @@ def _concat(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
         local = ir.add(index[axis], ir.times(ir.size(start), -1))
         inside = _within(local, x.shape[axis])
         inner = (*index[:axis], local, *index[axis + 1 :])
-        piece = yield x, inner, ir.both(guard, inside)
+        piece = yield x, inner, (*guard, (local, inside))
         value = piece if value is None else _choose(inside, piece, value)
         start = start + x.shape[axis]
     assert value is not None
@@ -247,23 +281,48 @@ def _choose(condition: Scalar, yes: Scalar, no: Scalar) -> Scalar:
     return ir.scalar("where", (condition, yes, no), (), yes.dtype)
 
 
-def _window(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _window(node: Tensor, index: Index, guard: Guard) -> Rule:
     axis, _, stride, dilation = node.params
     *outer, tap = index
     outer[axis] = ir.add(ir.times(outer[axis], stride), ir.times(tap, dilation))
     return (yield node.args[0], tuple(outer), guard)
 
 
-def _unwindow(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _unwindow(node: Tensor, index: Index, guard: Guard) -> Rule:
     (y,) = node.args
     axis, _, stride, dilation = node.params
+    if dilation == 1 and _fits(y.shape[-1], stride):
+        return (yield from _apart(node, index, guard))
     (tap,) = axes_of([y.shape[-1]], "k")
     apart = ir.add(index[axis], ir.times(ir.axis_value(tap), -dilation))
     position, divides = _divided(apart, stride)
-    exists = ir.both(divides, _within(position, y.shape[axis]))
+    within = _within(position, y.shape[axis])
+    exists = within if divides is None else _both(divides, within)
     inner = (*index[:axis], position, *index[axis + 1 :], ir.axis_value(tap))
-    body = yield y, inner, ir.both(guard, exists)
-    return ir.reduction("sum", (_or_zero(exists, body),), (tap,))
+    body = yield y, inner, (*guard, (position, exists))
+    return ir.reduction("sum", (or_zero([exists], body),), (tap,))
+
+
+def _fits(size: Size, stride: int) -> bool:
+    return isinstance(size, int) and size <= stride
+
+
+def _apart(node: Tensor, index: Index, guard: Guard) -> Rule:
+    """Windows that do not overlap: each element comes from one tap of one window.
+
+    unwindow(y)[i]  ->  y[i // stride, i % stride] where that exists
+    """
+    (y,) = node.args
+    axis, n, stride, _ = node.params
+    position, _ = _divided(index[axis], stride)
+    size = y.shape[-1]
+    tap = ir.scalar("remainder", (index[axis], ir.number(stride)), (), dtypes.int64)
+    inner = (*index[:axis], position, *index[axis + 1 :], tap)
+    if (n, size) == (y.shape[axis] * stride, stride):
+        return (yield y, inner, guard)
+    exists = _both(_within(position, y.shape[axis]), _within(tap, size))
+    value = yield y, inner, (*guard, (position, exists), (tap, exists))
+    return or_zero([exists], value)
 
 
 def _divided(index: Scalar, stride: int) -> tuple[Scalar, Scalar | None]:
@@ -276,7 +335,7 @@ def _divided(index: Scalar, stride: int) -> tuple[Scalar, Scalar | None]:
     return ir.scalar("floor_divide", (index, step), (), dtypes.int64), whole
 
 
-def _gather(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _gather(node: Tensor, index: Index, guard: Guard) -> Rule:
     x, rows = node.args
     (axis,) = node.params
     end = axis + len(rows.shape)
@@ -284,18 +343,18 @@ def _gather(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
     return (yield x, (*index[:axis], row, *index[end:]), guard)
 
 
-def _random(node: Tensor, index: Index, guard: Scalar | None) -> Rule:
+def _random(node: Tensor, index: Index, guard: Guard) -> Rule:
     key, shape, _ = node.params
     args = []
     for argument in node.args:
-        args.append((yield argument, (), None))
+        args.append((yield argument, (), ()))
     element = ir.number(0)
     for i, n in zip(index, shape, strict=True):
         element = ir.add(ir.times(element, n), i)
     return ir.scalar("random", (element, *args), (key,), node.dtype, node.where)
 
 
-RuleOf = Callable[[Tensor, Index, Scalar | None], Rule]
+RuleOf = Callable[[Tensor, Index, Guard], Rule]
 RULES: dict[str, RuleOf] = {
     **{op: _elementwise for op, row in OPS.items() if row.group == "elementwise"},
     "input": _leaf,

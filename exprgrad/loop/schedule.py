@@ -166,10 +166,12 @@ def _cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> floa
     if not any(_sums_lanes(node) for node in reduces):
         return float("inf")
     total = 0.0
+    filled = min(_filled(node.params[1][-1].extent, lanes) for node in reduces)
     for store in stores:
         total += 2 * points(store.axes)
         for _, around in _reads(store):
-            total += points(around) / (lanes if around > set(store.axes) else 1)
+            inside = around > set(store.axes)
+            total += points(around) / (lanes * filled if inside else 1)
     return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
 
 
@@ -227,7 +229,12 @@ def _even(extent: Size, most: int) -> int:
 
 
 def _factors(products: list[Scalar]) -> list[frozenset[Axis]]:
-    return [ir.free_axes(factor) for node in products for factor in node.args[0].args]
+    return [
+        ir.free_axes(factor)
+        for node in products
+        if (product := ir.summed_product(node)) is not None
+        for factor in product.args
+    ]
 
 
 def _vectors(

@@ -164,7 +164,7 @@ class ProgressBar(Callback):
         hidden = ("epoch", "step", "steps")
         shown = {k: f"{v:.4g}" for k, v in logs.items() if k not in hidden}
         if self._bar is not None:
-            self._bar.n = epoch - self._first + part
+            self._bar.n = round(epoch - self._first + part, 1)
             self._bar.set_postfix(shown, refresh=True)
             return
         text = "  ".join(f"{name} {value}" for name, value in shown.items())
@@ -179,5 +179,5 @@ def _tqdm_bar(epochs: int, width: int) -> Any:
         from tqdm import tqdm
     except ImportError:
         return None
-    shape = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
+    shape = "{l_bar}{bar}| {n:g}/{total} epochs [{elapsed}<{remaining}{postfix}]"
     return tqdm(total=epochs, ncols=width, bar_format=shape, file=sys.stderr)

@@ -60,6 +60,9 @@ def scalars(loss: Tensor, metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise GraphError(
             f"the loss is a floating-point scalar, such as losses.mean(), not {given}"
         )
+    if not isinstance(metrics, Mapping):
+        given = type(metrics).__name__
+        raise GraphError(f"metrics map names to expressions; {given} does not")
     found = {"loss": loss}
     for name, metric in metrics.items():
         if name in ("loss", "epoch", "step", "steps") or name.startswith("val_"):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from typing import Annotated, Any, ClassVar, dataclass_transform
+
+import numpy as np
 
 from exprgrad.errors import GraphError, Where, user_line
 from exprgrad.grad import grad
@@ -76,8 +79,7 @@ class Optimizer:
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        bound = inspect.signature(type(self)).bind(*args, **kwargs)
-        bound.apply_defaults()
+        bound = self._bound(args, kwargs)
         self._where: Where = user_line()
         self._count = state("updates", dtype=dtypes.int64, init=0, seed=0)
         self._hypers: dict[str, Tensor] = {}
@@ -85,6 +87,15 @@ class Optimizer:
         self._dtype: DType | None = None
         for name, value in bound.arguments.items():
             self._assign(name, value)
+
+    def _bound(self, args: Any, kwargs: Any) -> inspect.BoundArguments:
+        try:
+            bound = inspect.signature(type(self)).bind(*args, **kwargs)
+        except TypeError as error:
+            name, known = type(self).__name__, ", ".join(self.fields) or "none"
+            raise GraphError(f"{name}: {error}; its hyper-parameters: {known}") from error
+        bound.apply_defaults()
+        return bound
 
     @property
     def count(self) -> Tensor:
@@ -162,6 +173,11 @@ class Optimizer:
             expression = astype(value, dtypes.float64)
             image = replaced([expression], {step: self._count})
             self._hypers[name] = image[expression]
+        elif not isinstance(value, Real | np.ndarray) or np.ndim(value):
+            raise GraphError(
+                f"{name} of {type(self).__name__} is a number or an expression of "
+                f"eg.step, not {value!r}"
+            )
         elif known is None:
             self._hypers[name] = state(name, (), float(value), dtypes.float64)
         elif known.op != "state":

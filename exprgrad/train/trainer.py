@@ -119,7 +119,7 @@ class Trainer:
         validation_data: Data | Batches | None = None,
         validation_split: float = 0.0,
         shuffle: bool = True,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | Callback = (),
         progress: bool | None = None,
         check_finite: bool = False,
     ) -> History:
@@ -136,6 +136,8 @@ class Trainer:
         leaves the training done so far, and `history`.
         """
         program = self._training_program()
+        if isinstance(callbacks, Callback):
+            callbacks = [callbacks]
         plan = self._plan(
             data,
             epochs,
