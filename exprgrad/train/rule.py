@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Real
 from typing import Annotated, Any, ClassVar, dataclass_transform
 
 import numpy as np
@@ -173,7 +172,7 @@ class Optimizer:
             expression = astype(value, dtypes.float64)
             image = replaced([expression], {step: self._count})
             self._hypers[name] = image[expression]
-        elif not isinstance(value, Real | np.ndarray) or np.ndim(value):
+        elif np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
             raise GraphError(
                 f"{name} of {type(self).__name__} is a number or an expression of "
                 f"eg.step, not {value!r}"

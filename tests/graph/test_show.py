@@ -37,7 +37,7 @@ LINES = [
     (Q @ R, "q @ r"),
     (eg.einsum("ik,jk->ij", X, X), 'einsum("ik,jk->ij", x, x)'),
     (X[1:, ::-2], "x[1:, ::-2]"),
-    (X[:-1, 2], "x[:batch - 1, 2:3][:, 0]"),
+    (X[:-1, 2], "x[:batch - 1, 2]"),
     (X[:, None], "x[:, None]"),
     (X.reshape("batch", 2, 4), "reshape(x, [batch, 2, 4])"),
     (eg.take(W, ROWS % 8), "take(W, rows % 8, axis=0)"),
