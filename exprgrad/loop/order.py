@@ -1,9 +1,9 @@
 """The order of kernels, and which states are updated in place.
 
 Updates read old values whatever their order, so a kernel may overwrite a state only
-after every other kernel that reads it. Where that is impossible, or where a point of the
-kernel itself reads another point of the state, the new value is kept apart and copied at
-the end.
+after every other kernel that reads it, and after all that may meet a bad index. Where
+that is impossible, or where a point of the kernel itself reads another point of the
+state, the new value is kept apart and copied at the end.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Ke
     `states` maps the buffer of each new value to the state it is for.
     """
     before = _dependences(kernels)
+    checking = {n for n, kernel in enumerate(kernels) if _checks_index(kernel)}
     in_place: dict[Buffer, Buffer] = {}
     for new, state in states.items():
         writer = next((n for n, k in enumerate(kernels) if new in k.writes()), None)
         if writer is None or not _pointwise(kernels[writer], new, state):
             continue
         readers = {n for n, k in enumerate(kernels) if state in k.reads()} - {writer}
-        if not any(_reaches(before, r, writer) for r in readers):
+        if not any(_reaches(before, n, writer) for n in readers | checking):
             before[writer] |= readers
             in_place[new] = state
     renamed = [_renamed(kernel, in_place) for kernel in kernels]
@@ -64,9 +65,15 @@ def _reaches(before: Mapping[int, set[int]], late: int, early: int) -> bool:
     return False
 
 
+def _checks_index(kernel: Kernel) -> bool:
+    return any(node.op == "bound" for node in ir.scalars(kernel))
+
+
 def _pointwise(kernel: Kernel, new: Buffer, state: Buffer) -> bool:
     """Whether each point reads the state only where it stores, and not after that."""
-    (store,) = (s for s in kernel.stores if s.buffer is new)
+    store, *others = (s for s in kernel.stores if s.buffer is new)
+    if others:
+        return False
     stored = False
     for axes, run in groupby(kernel.stores, key=lambda s: s.axes):
         together = list(run)
