@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import prod
 
@@ -12,8 +14,19 @@ from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Kernel, Scalar
 from exprgrad.loop.place import COSTS
 
-# What a named dimension counts for in estimates.
+# What a named dimension counts for where nothing is assumed: a mini-batch.
 TYPICAL = 64
+_assumed: ContextVar[tuple[Mapping[str, int], int]] = ContextVar("assumed")
+
+
+@contextmanager
+def assuming(sizes: Mapping[str, int], others: int = TYPICAL) -> Iterator[None]:
+    """Within, estimates take named dimensions to be `sizes`, and `others` not named."""
+    token = _assumed.set((sizes, others))
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +42,12 @@ class Machine:
 
 
 def typical(size: Size) -> int:
-    """A size as a number, named dimensions taken as typical."""
+    """A size as a number, named dimensions taken as assumed."""
     if isinstance(size, int):
         return size
-    return max(1, dims.evaluate(size, dict.fromkeys(dims.names(size), TYPICAL)))
+    sizes, others = _assumed.get(({}, TYPICAL))
+    values = {name: sizes.get(name, others) for name in dims.names(size)}
+    return max(1, dims.evaluate(size, values))
 
 
 def points(axes: Iterable[Axis]) -> int:

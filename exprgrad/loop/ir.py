@@ -182,7 +182,8 @@ def condition_of(body: Scalar) -> tuple[Scalar | None, Scalar]:
 
 def summed_product(node: Scalar) -> Scalar | None:
     """The product that a sum adds up, under a condition or not; None if it is no sum
-    of products."""
+    of products.
+    """
     if node.op != "reduce" or node.params[0] != "sum":
         return None
     _, value = condition_of(node.args[0])

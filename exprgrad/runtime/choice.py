@@ -13,18 +13,16 @@ from collections.abc import Callable
 from exprgrad import config
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# Below this many additions a step is over before other threads have woken.
-ENOUGH_WORK = 30_000
 TRY_EVERY = 16
 GAIN = 0.95
 FORGET = 0.7
 
 
 class Choice:
-    """Times calls by their number of threads; `work` is that of a step, in additions."""
+    """Times calls by their number of threads; one thread where `work` is not `enough`."""
 
-    def __init__(self, work: int) -> None:
-        self.many = CORES if work >= ENOUGH_WORK else 1
+    def __init__(self, work: int, enough: int) -> None:
+        self.many = CORES if work >= enough else 1
         self._seconds: dict[int, float] = {}
         self._calls = 0
 

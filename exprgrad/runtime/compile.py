@@ -17,7 +17,7 @@ from exprgrad.graph.check import check
 from exprgrad.graph.dims import Dim
 from exprgrad.graph.show import listing
 from exprgrad.graph.tensor import Tensor
-from exprgrad.loop.cost import Machine, work
+from exprgrad.loop.cost import TYPICAL, Machine, assuming, work
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.ir import Buffer, Kernel, scalars
 from exprgrad.loop.lower import Target, lower
@@ -26,6 +26,7 @@ from exprgrad.loop.order import order
 from exprgrad.loop.phases import checks_index, phases
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
+from exprgrad.loop.split import split
 from exprgrad.rewrite.simplify import erase, simplify
 from exprgrad.runtime.report import Stage
 
@@ -34,6 +35,8 @@ T = TypeVar("T")
 # How many programs have been compiled in this process: a changed size, rate or state
 # adds none.
 COMPILATIONS = 0
+# What a named dimension of a call is taken to be, until arrays say what it is.
+LARGE = 1 << 17
 
 
 @dataclass(eq=False)
@@ -58,10 +61,10 @@ class Compiled:
         }
         return sorted(slow)
 
-    @property
-    def work(self) -> int:
+    def work(self, dims: Mapping[str, int]) -> int:
         """An estimate of the additions of one run, or what takes as long."""
-        return sum(work(scheduled.kernel) for scheduled in self.kernels)
+        with assuming(dims):
+            return sum(work(scheduled.kernel) for scheduled in self.kernels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,15 @@ class Request:
 
 
 def compile_request(request: Request, target: Processor | None = None) -> Compiled:
-    """Run all stages. Raises `CompileError`, which names the stage and the node."""
+    """Run all stages. Raises `CompileError`, which names the stage and the node.
+
+    A step's dimensions are taken to be those of a mini-batch, a call's to be large.
+    """
+    with assuming({}, TYPICAL if request.slices else LARGE):
+        return _compiled(request, target)
+
+
+def _compiled(request: Request, target: Processor | None) -> Compiled:
     global COMPILATIONS
     COMPILATIONS += 1
     processor = target or host()
@@ -88,7 +99,7 @@ def compile_request(request: Request, target: Processor | None = None) -> Compil
     if config.CHECK():
         check(graph)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
-    fused = run("fuse", lambda: fuse(pieces))
+    fused = run("fuse", lambda: split(fuse(pieces)))
     ordered = run("order", lambda: order(fused, states))
     scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
     needed = run("plan", lambda: _needed(scheduled))

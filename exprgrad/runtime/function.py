@@ -61,6 +61,23 @@ class Function:
         """The compiled program, which `eg.explain` asks for its stages."""
         return self._program
 
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know: slower ways taken, and why."""
+        return self._program.notes
+
+    def report(self) -> list[Stage]:
+        """The stages of its making: what was written, then what the compiler made."""
+        _, *made = self._program.report()
+        updates = {f"{state.name}'": new for state, new in self.updates.items()}
+        written = [Stage("graph", 0.0, lambda: listing(self._named()))]
+        if updates:
+            written.append(Stage("updates", 0.0, lambda: listing(updates)))
+        return [*written, *made]
+
+    def _named(self) -> Mapping[str, Tensor] | list[Tensor]:
+        return self.outputs if isinstance(self.outputs, Mapping) else _flattened(self.outputs)[0]
+
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run once. Arguments stand in the order of `inputs`, or bear their names."""
         arrays = [
@@ -85,8 +102,8 @@ class Function:
     def _ordered(self, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         if len(values) > len(self.inputs):
             raise InputError(
-                f"{self} takes {len(self.inputs)} inputs ({', '.join(self._names)}), "
-                f"but {len(values)} were given"
+                f"{self} takes {len(self.inputs)} input{'s'[len(self.inputs) == 1:]} "
+                f"({', '.join(self._names)}), but {len(values)} were given"
             )
         given = dict(zip(self._names, values, strict=False))
         for name, value in named.items():
@@ -102,8 +119,7 @@ class Function:
         return [given[name] for name in self._names]
 
     def __repr__(self) -> str:
-        flat, _ = _flattened(self.outputs)
-        results = ", ".join(str(node.type) for node in flat) or "nothing"
+        results = ", ".join(_types(self._named())) or "nothing"
         inputs = ", ".join(f"{node.name}: {node.type}" for node in self.inputs)
         changed = ", ".join(node.name for node in self.updates)
         return f"<function ({inputs}) -> {results}{changed and f', updates {changed}'}>"
@@ -165,6 +181,12 @@ def _flattened(
     if isinstance(outputs, list | tuple):
         return list(outputs), type(outputs)
     return [outputs], lambda results: results[0]
+
+
+def _types(outputs: Mapping[str, Tensor] | list[Tensor]) -> list[str]:
+    if isinstance(outputs, Mapping):
+        return [f"{name}: {node.type}" for name, node in outputs.items()]
+    return [str(node.type) for node in outputs]
 
 
 def _expression(value: Any) -> Tensor:

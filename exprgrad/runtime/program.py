@@ -24,6 +24,9 @@ from exprgrad.runtime.report import Stage
 Array = NDArray[Any]
 Span = tuple[int, int, int, int]  # first step, last step, rows, rows of a batch
 LINE = 64
+# Below this many additions a call is over before another thread has woken.
+WORK_OF_CALL = 1_000_000
+MOST_CHOICES = 64
 POOL = Pool(max(CORES, 16))
 
 
@@ -129,7 +132,7 @@ class Call:
     def __init__(self, program: Program, inputs: Sequence[Tensor]) -> None:
         self.program = program
         self.inputs = tuple(inputs)
-        self._choice = Choice(program.compiled.work)
+        self._choices: dict[tuple[int, ...], Choice] = {}
         states = [b.source for b, _ in program._slots("state") if b.source is not None]
         self._written = [state.cell.array for state in states]
 
@@ -150,10 +153,19 @@ class Call:
             for buffer in self.program.compiled.outputs
         ]
         inputs = dict(zip(self.inputs, separate, strict=True))
-        self._choice.timed(
+        self._choice(dims).timed(
             1, lambda threads: self.program.run(inputs, dims, outputs, threads=threads)
         )
         return outputs
+
+    def _choice(self, dims: Mapping[str, int]) -> Choice:
+        """The number of threads is learned for each combination of sizes."""
+        key = tuple(dims.values())
+        if key not in self._choices:
+            if len(self._choices) >= MOST_CHOICES:
+                self._choices.clear()
+            self._choices[key] = Choice(self.program.compiled.work(dims), WORK_OF_CALL)
+        return self._choices[key]
 
     def _apart(self, array: Array) -> Array:
         """An array that no state's memory overlaps."""

@@ -22,6 +22,8 @@ from exprgrad.runtime.report import Stage
 Array = NDArray[Any]
 ROWS = "rows of data"
 ORDER = "order of rows"
+# Below this many additions a step is over before threads have met at a barrier.
+WORK_OF_STEP = 30_000
 
 
 class Epoch:
@@ -50,7 +52,7 @@ class Epoch:
         results = [image[node] for node in outputs.values()]
         changes = {state: image[new] for state, new in updates.items()}
         self._program = Program(compile_request(Request(results, changes, slices)))
-        self._choice = Choice(self._program.compiled.work)
+        self._choice = Choice(self._program.compiled.work({}), WORK_OF_STEP)
 
     @property
     def notes(self) -> list[str]:

@@ -1,0 +1,95 @@
+"""A long sum with few results is divided, so that threads share it.
+
+    y = sum over u < n: x[u]
+    ->
+    for b < n // 4096: part[b] = sum over t < 4096: x[b * 4096 + t]
+    y = (sum over b: part[b]) + (sum over t < n % 4096: x[n // 4096 * 4096 + t])
+
+A sum over several axes is divided along the first. How it is divided depends on sizes
+only, and so does the order of its additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exprgrad.graph.dims import Size
+from exprgrad.loop import ir
+from exprgrad.loop.cost import points, typical
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+
+BLOCK = 4096
+FEW = 64
+LONG = 16 * BLOCK
+COMBINE = {"sum": "add", "max": "maximum", "min": "minimum"}
+
+
+def split(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """`kernels` with their long sums divided."""
+    return [part for kernel in kernels for part in _parts(kernel)]
+
+
+def _parts(kernel: Kernel) -> list[Kernel]:
+    sums = [n for n in ir.scalars(kernel) if n.op == "reduce"]
+    if len(sums) != 1 or len(kernel.stores) != 1 or kernel.stores[0].accumulate:
+        return [kernel]
+    (store,), (node,) = kernel.stores, sums
+    kind, axes = node.params
+    few = points(store.axes) <= FEW and ir.free_axes(node) <= set(store.axes)
+    if not few or kind not in COMBINE or points(axes) < LONG:
+        return [kernel]
+    if len(axes) > 1 and typical(axes[0].extent) >= 8:
+        return _along(store, node, axes[0])
+    return _blocks(store, node) if len(axes) == 1 else [kernel]
+
+
+def _along(store: Store, node: Scalar, axis: Axis) -> list[Kernel]:
+    """One partial result for each iteration of the first summed axis."""
+    kind, axes = node.params
+    inner = ir.reduction(kind, node.args, axes[1:])
+    buffer, first = _partial(store, axis, inner)
+    over = Axis(axis.name, axis.extent)
+    total = ir.reduction(kind, (_read(buffer, over, store),), (over,))
+    return [first, _final(store, node, total)]
+
+
+def _blocks(store: Store, node: Scalar) -> list[Kernel]:
+    """One partial result for each block of the summed axis, and the rest."""
+    kind, (axis,) = node.params
+    count: Size = axis.extent // BLOCK
+    outer, inner = Axis("b", count), Axis("t", BLOCK)
+    body = _moved(node, axis, ir.times(ir.axis_value(outer), BLOCK), inner)
+    buffer, first = _partial(store, outer, ir.reduction(kind, body, (inner,)))
+    over = Axis("b", count)
+    total = ir.reduction(kind, (_read(buffer, over, store),), (over,))
+    rest = axis.extent - count * BLOCK
+    if rest != 0:
+        tail = Axis("t", rest)
+        last = ir.reduction(kind, _moved(node, axis, ir.size(count * BLOCK), tail), (tail,))
+        total = ir.scalar(COMBINE[kind], (total, last), (), node.dtype)
+    return [first, _final(store, node, total)]
+
+
+def _moved(node: Scalar, axis: Axis, start: Scalar, inner: Axis) -> tuple[Scalar, ...]:
+    place = ir.add(start, ir.axis_value(inner))
+    return tuple(ir.substitute_all(node.args, {ir.axis_value(axis): place}))
+
+
+def _partial(store: Store, outer: Axis, value: Scalar) -> tuple[Buffer, Kernel]:
+    shape = (outer.extent, *(axis.extent for axis in store.axes))
+    buffer = Buffer(f"{store.buffer.name}.part", shape, value.dtype, "temporary")
+    own = tuple(Axis(axis.name, axis.extent) for axis in store.axes)
+    pairs = zip(store.axes, own, strict=True)
+    images = {ir.axis_value(old): ir.axis_value(new) for old, new in pairs}
+    index = tuple(ir.axis_value(axis) for axis in (outer, *own))
+    kernel = Store(buffer, (outer, *own), index, ir.substitute(value, images))
+    return buffer, Kernel((kernel,))
+
+
+def _read(buffer: Buffer, outer: Axis, store: Store) -> Scalar:
+    index = [ir.axis_value(axis) for axis in (outer, *store.axes)]
+    return ir.read(buffer, buffer.shape, index)
+
+
+def _final(store: Store, node: Scalar, total: Scalar) -> Kernel:
+    return Kernel((ir.replaced(store, {node: total}, {}),))
