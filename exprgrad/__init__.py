@@ -34,7 +34,7 @@ PUBLIC = {
     "exprgrad.runtime.function": "function",
     "exprgrad.inspect.explain": "explain",
     "exprgrad.inspect.math": "to_latex",
-    "exprgrad.inspect.picture": "to_dot",
+    "exprgrad.inspect.picture": "show to_dot",
     "exprgrad.interop.graphs": "to_networkx",
     "exprgrad.interop.reading": "from_sympy",
     "exprgrad.interop.symbolic": "scalar_function",

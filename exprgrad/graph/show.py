@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS, is_elementwise
@@ -29,10 +29,13 @@ def show(node: Tensor) -> str:
     return "\n".join([*lines, text.text])
 
 
-def listing(outputs: Iterable[Tensor], lines: bool = False) -> str:
+def listing(
+    outputs: Iterable[Tensor] | Mapping[str, Tensor], lines: bool = False
+) -> str:
     """Every part of `outputs` that has a name of its own, one a line, with its type.
 
-    With `lines` each is followed by the line of the user's program that made it.
+    A mapping gives the outputs names other than out1, out2, ... With `lines` each is
+    followed by the line of the user's program that made it.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x", (3,))
@@ -41,16 +44,22 @@ def listing(outputs: Iterable[Tensor], lines: bool = False) -> str:
     out1: f32[3] = x + 1.0
     out2: f32 = x @ x
     """
-    roots = list(outputs)
+    named = outputs if isinstance(outputs, Mapping) else _outputs(list(outputs))
+    roots = list(named.values())
     lets, texts = _spelled(roots)
     rows = [
         (node, f"{node.name}: {node.type}") for node in walk(roots) if _is_named(node)
     ]
     rows += [(node, f"{name}: {node.type} = {text.text}") for node, name, text in lets]
-    for i, (node, text) in enumerate(zip(roots, texts, strict=True), 1):
-        name = "out" if len(roots) == 1 else f"out{i}"
+    for (name, node), text in zip(named.items(), texts, strict=True):
         rows.append((node, f"{name}: {node.type} = {text.text}"))
     return "\n".join(_traced(node, row) if lines else row for node, row in rows)
+
+
+def _outputs(roots: list[Tensor]) -> dict[str, Tensor]:
+    if len(roots) == 1:
+        return {"out": roots[0]}
+    return {f"out{i}": root for i, root in enumerate(roots, 1)}
 
 
 def _traced(node: Tensor, row: str) -> str:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from exprgrad.errors import GraphError
-from exprgrad.graph.show import listing
 from exprgrad.runtime.report import Reporting, Stage
+from exprgrad.train.trainer import Trainer
 
 SHOWN = 24  # lines of each stage in the whole account
 
 # What the result of a stage is called; it may be asked for by this name too.
 TITLES = {
     "graph": "graph",
-    "updates": "gradient and updates",
+    "gradient": "gradient",
+    "updates": "updates",
     "simplify": "rewritten graph",
     "schedule": "kernels as loops",
     "emit": "LLVM IR",
@@ -84,12 +85,13 @@ def _title(stage: Stage) -> str:
 
 
 def explain(function: Any, stage: str | None = None) -> Explanation:
-    """How a compiled function came about: `print(eg.explain(f))` shows every stage.
+    """How a compiled function, or the training step of a `Trainer`, came about:
+    `print(eg.explain(f))` shows every stage.
 
-    The stages are the graph, the gradient and the updates, the rewritten graph, the
-    kernels as loops, the LLVM IR and the assembly, each with its milliseconds and its
-    first lines; `explain(f, "assembly")` shows one of them whole. Raises `GraphError`
-    for what was not compiled and for the name of a stage that there is not.
+    The stages are the graph, the gradient (a trainer's), the updates, the rewritten
+    graph, the kernels as loops, the LLVM IR and the assembly, each with its
+    milliseconds and its first lines; `explain(f, "assembly")` shows one of them whole.
+    Raises `GraphError` for what was not compiled, and for a stage that there is not.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x", (3,))
@@ -97,14 +99,11 @@ def explain(function: Any, stage: str | None = None) -> Explanation:
     x: f32[3]
     out: f32[3] = x * 2.0
     """
-    program: Reporting = getattr(function, "program", function)
-    if not hasattr(program, "report"):
-        raise GraphError(f"explain takes a compiled function, not {type(function).__name__}")
-    stages = list(program.report())
-    changes = list(getattr(function, "updates", {}).values())
-    if changes:
-        stages.insert(1, Stage("updates", 0.0, lambda: listing(changes)))
-    account = Explanation(tuple(stages), tuple(program.notes), stage)
+    if not hasattr(function, "report") and not isinstance(function, Trainer):
+        given = type(function).__name__
+        raise GraphError(f"explain takes a compiled function or a trainer, not {given}")
+    made: Reporting = function.program if isinstance(function, Trainer) else function
+    account = Explanation(tuple(made.report()), tuple(made.notes), stage)
     if stage is not None:
         account.stage(stage)
     return account

@@ -13,6 +13,7 @@ from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import step
 from exprgrad.graph.mode import in_mode
 from exprgrad.graph.node import walk
+from exprgrad.graph.show import listing
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.arguments import (
     as_array,
@@ -23,6 +24,7 @@ from exprgrad.runtime.arguments import (
     require_known_names,
 )
 from exprgrad.runtime.program import compile_graph
+from exprgrad.runtime.report import Stage
 
 Outputs = Any  # a Tensor, a list, a tuple or a dict of them, or None
 Updates = Mapping[Tensor, Any]

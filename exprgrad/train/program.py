@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exprgrad.errors import GraphError, NonFiniteError
+from exprgrad.grad import grad
 from exprgrad.graph.check import Demand, demands
 from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import seed, step
 from exprgrad.graph.mode import in_mode, replaced
 from exprgrad.graph.node import walk
 from exprgrad.graph.reduction import mean
+from exprgrad.graph.show import listing
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.arguments import line_of, require_demands
 from exprgrad.runtime.function import checked_update
+from exprgrad.runtime.report import Stage
 from exprgrad.runtime.step import Epoch
 from exprgrad.train.data import Rows, Table, batch_dimension
 from exprgrad.train.rule import Optimizer
@@ -41,6 +44,17 @@ class Program:
     batch: str
     demands: list[Demand]
     epoch: Epoch
+    written: tuple[Stage, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know: slower ways taken, and why."""
+        return self.epoch.notes
+
+    def report(self) -> list[Stage]:
+        """The stages of its making: what was written, then what the compiler made."""
+        _, *made = self.epoch.report()
+        return [*self.written, *made]
 
     def require_sizes(self, table: Table, batch_size: int) -> None:
         """Raise `InputError` where a batch of this table cannot be computed."""
@@ -89,13 +103,26 @@ def training_program(
     """
     image = in_mode([*outputs.values(), *updates.values()], True)
     shown = {name: image[node] for name, node in outputs.items()}
+    start = time.perf_counter()
     changes = optimizer.updates(shown["loss"], parameters)
+    elapsed = 1e3 * (time.perf_counter() - start)
     for state, new in updates.items():
         if state in changes:
             raise GraphError(f"both optimizer and `updates` change {line_of(state)}")
         changes[state] = image[as_tensor(new)]
     checked = {state: checked_update(state, new) for state, new in changes.items()}
-    return _program(shown, checked, {step: optimizer.count, seed: own_seed})
+    written = (
+        Stage("graph", 0.0, lambda: listing(outputs)),
+        Stage("gradient", elapsed, lambda: listing(_slopes(shown["loss"], parameters))),
+        Stage("updates", 0.0, lambda: listing({f"{s.name}'": n for s, n in checked.items()})),
+    )
+    compiled = _program(shown, checked, {step: optimizer.count, seed: own_seed})
+    return replace(compiled, written=written)
+
+
+def _slopes(loss: Tensor, parameters: Sequence[Tensor]) -> dict[str, Tensor]:
+    gradients = grad(loss, list(parameters))
+    return {f"d loss / d {p.name}": g for p, g in zip(parameters, gradients, strict=True)}
 
 
 def inference_program(

@@ -187,6 +187,11 @@ class Trainer:
         ]
         return np.concatenate(parts)
 
+    @property
+    def program(self) -> Program:
+        """The compiled training step, which `eg.explain` asks for its stages."""
+        return self._training_program()
+
     def stop(self, reason: str = "stopped by a callback") -> None:
         """End training after the present epoch; for callbacks."""
         self._stopped = reason

@@ -59,7 +59,7 @@ def test_a_wrong_stage_is_an_error_at_once() -> None:
 
 
 def test_what_was_not_compiled_is_an_error() -> None:
-    with pytest.raises(GraphError, match="takes a compiled function, not Tensor"):
+    with pytest.raises(GraphError, match="takes a compiled function or a trainer, not Tensor"):
         eg.explain(eg.input("x") + 1)
 
 
@@ -70,14 +70,36 @@ def test_a_step_is_explained() -> None:
     account = eg.explain(step)
     assert "x @ w * 1.0" in account["graph"]
     assert "x @ w * 1.0" not in account["rewritten graph"]
-    assert "w" in account["gradient"]
+    assert "w': f32[3] = w - 0.1 * " in account["updates"]
+    assert "w'" not in account["graph"]
     assert "define " in account["LLVM IR"]
     assert ".size" in account["assembly"]
     text = str(account)
-    titles = ["graph", "gradient and updates", "rewritten graph", "kernels as loops"]
+    titles = ["graph", "updates", "rewritten graph", "kernels as loops"]
     places = [text.index(f"=== {t} ===") for t in [*titles, "LLVM IR", "assembly"]]
     assert places == sorted(places)
 
 
 def test_a_short_text_is_whole() -> None:
     assert beginning("a\nb\n", 2) == "a\nb"
+
+
+def test_a_trainer_is_explained() -> None:
+    x, w = eg.input("x", ("batch", 3)), eg.parameter("w", (3,))
+    trainer = eg.Trainer(eg.mean((x @ w - 1) ** 2), eg.optim.Momentum(0.1))
+    account = eg.explain(trainer)
+    assert account["graph"].endswith("\nloss: f32 = sum((x @ w - 1.0) ** 2.0) / batch")
+    assert "\nd loss / d w: f32[3] = " in account["gradient"]
+    assert "\nw': f32[3] = w - " in account["updates"]
+    assert account.milliseconds["gradient"] > 0
+    loops = account["kernels as loops"]
+    assert loops.count("sum over") == 3, "the gradient's sum serves both updates"
+    assert "w.velocity[i] = t" in loops
+    assert account.notes == ()
+
+
+def test_slow_ways_are_noted_with_the_users_line() -> None:
+    x = eg.input("x", ("n",), dtype="float64")
+    (note,) = eg.explain(eg.function([x], x**0.3)).notes
+    assert note.startswith("pow of float64 calls the C library for each element")
+    assert "x**0.3" in note
