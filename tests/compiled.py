@@ -72,11 +72,15 @@ def native(
 
 
 def stepped(
-    program: Program, states: Sequence[Tensor], values: Values, threads: int = 1
+    program: Program,
+    states: Sequence[Tensor],
+    values: Values,
+    dims: Mapping[str, int] | None = None,
+    threads: int = 1,
 ) -> list[Array]:
     """Outputs of a run and the new values of `states`, which get their old ones back."""
     before = [np.array(state.value) for state in states]
-    outputs = native(program, values, threads=threads)
+    outputs = native(program, values, dims, threads)
     after = [np.array(state.value) for state in states]
     for state, value in zip(states, before, strict=True):
         state.value = value
@@ -111,7 +115,7 @@ def assert_right(
     expected = evaluate([*outputs, *changes.values()], values, dims)
     for parallel in (False, True):
         program = compiled(outputs, changes, parallel=parallel)
-        results = [stepped(program, list(changes), values, n) for n in (1, 2)]
+        results = [stepped(program, list(changes), values, dims, n) for n in (1, 2)]
         assert_same_bits(*results)
         for n, (found, wanted) in enumerate(zip(results[0], expected, strict=True)):
             assert_close(found, wanted, scale, f"result {n}")

@@ -55,18 +55,19 @@ def expressions():
     return st.builds(build, st.integers(0, 10**6), st.sampled_from((3, 10, 10, 20)))
 
 
-def build(seed, steps):
+def build(seed, steps, more=(), dtype="float64"):
+    """A case of `steps` random steps; `more` are kinds of step beside the usual ones."""
     rng = np.random.default_rng(seed)
     values = {}
     for i in range(3):
         names = tuple(rng.choice((1, 2, 3, 3, "batch"), 2).tolist())
         sizes = tuple(n if n == "batch" else int(n) for n in names)
-        x = eg.input(f"x{i}", sizes, "float64")
+        x = eg.input(f"x{i}", sizes, dtype)
         values[x] = rng.normal(size=[4 if n == "batch" else n for n in sizes])
     few = rng.integers(-2, 3, (3, 1)).astype(float)
-    nodes = [*values, eg.constant(few)]
+    nodes = [*values, eg.constant(few, dtype)]
     for _ in range(steps):
-        nodes.append(_step(rng, nodes))
+        nodes.append(_step(rng, nodes, more))
     return Case(nodes[-3:], values)
 
 
@@ -74,10 +75,10 @@ def _pick(rng, items):
     return items[int(rng.integers(len(items)))]
 
 
-def _step(rng, nodes):
+def _step(rng, nodes, more):
     x, y = _pick(rng, nodes[-3:] + nodes[:3]), _pick(rng, nodes)
     try:
-        return _pick(rng, (_unary, _binary, _move, _move, _reduce, _dot))(rng, x, y)
+        return _pick(rng, (*STEPS, *more))(rng, x, y)
     except ShapeError:
         return _unary(rng, x, y)
 
@@ -146,3 +147,6 @@ def _grow(rng, x):
 
 def _concat(rng, x):
     return eg.concat([x, -x], int(rng.integers(x.ndim)))
+
+
+STEPS = (_unary, _binary, _move, _move, _reduce, _dot)
