@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from exprgrad.errors import GraphError
@@ -10,12 +12,12 @@ from exprgrad.runtime.report import Reporting, Stage
 from exprgrad.train.trainer import Trainer
 
 SHOWN = 24  # lines of each stage in the whole account
+# An instruction on vectors of floats, in LLVM IR or for x86 or ARM.
+VECTOR = re.compile(r"\s+\S.*(<\d+ x (float|double)>|[xyz]mm\d|\bv\d+\.\d[sd])")
+SPLAT = re.compile(r"<(\w+ [^,<>]+)(?:, \1)+>")  # a vector of equal constants
 
 # What the result of a stage is called; it may be asked for by this name too.
 TITLES = {
-    "graph": "graph",
-    "gradient": "gradient",
-    "updates": "updates",
     "simplify": "rewritten graph",
     "schedule": "kernels as loops",
     "emit": "LLVM IR",
@@ -65,19 +67,27 @@ class Explanation:
     def __str__(self) -> str:
         if self.only is not None:
             return self[self.only]
-        texts = {_title(s): beginning(s.text()) for s in self.stages}
+        texts = {_title(s): excerpt(s.text()) for s in self.stages}
         sections = [f"=== {title} ===\n{text}" for title, text in texts.items() if text]
         return "\n\n".join([self.table(), *sections])
 
     __repr__ = __str__
 
 
-def beginning(text: str, lines: int = SHOWN) -> str:
-    """The first lines of a text, and how many follow."""
+def excerpt(text: str, lines: int = SHOWN) -> str:
+    """The part of a long text that has most vector instructions, else its beginning."""
     whole = text.rstrip().splitlines()
-    rest = len(whole) - lines
-    more = [f"... {rest} more lines"] if rest > 0 else []
-    return "\n".join([*whole[:lines], *more])
+    if len(whole) <= lines:
+        return "\n".join(whole)
+    vectors = [bool(VECTOR.match(line)) for line in whole]
+    before = [0, *accumulate(vectors)]
+    starts = range(len(whole) - lines + 1)
+    start = max(starts, key=lambda n: (before[n + lines] - before[n], vectors[n]))
+    rest = len(whole) - lines - start
+    skipped = [f"... {start} lines"] if start else []
+    more = [f"... {rest} more lines"] if rest else []
+    shown = (SPLAT.sub(r"splat (\1)", line) for line in whole[start : start + lines])
+    return "\n".join([*skipped, *shown, *more])
 
 
 def _title(stage: Stage) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.errors import GraphError
-from exprgrad.inspect.explain import SHOWN, beginning
+from exprgrad.inspect.explain import SHOWN, excerpt
 from exprgrad.runtime.report import Stage
 
 
@@ -81,7 +81,15 @@ def test_a_step_is_explained() -> None:
 
 
 def test_a_short_text_is_whole() -> None:
-    assert beginning("a\nb\n", 2) == "a\nb"
+    assert excerpt("a\nb\n", 2) == "a\nb"
+
+
+def test_of_a_long_text_the_part_with_most_vectors_is_shown() -> None:
+    text = "a\n" * 5 + "\tvfmadd231ps %zmm1, %zmm2, %zmm3\n\tjne .L\n" * 2 + "b\n" * 3
+    lines = excerpt(text, 4).splitlines()
+    assert lines[0] == "... 5 lines"
+    assert lines[1].strip().startswith("vfmadd")
+    assert lines[-1] == "... 3 more lines"
 
 
 def test_a_trainer_is_explained() -> None:
