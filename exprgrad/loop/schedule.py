@@ -69,7 +69,7 @@ def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
     common = _common(kernel)
     for axes in leaves:
         stores = [s for s in kernel.stores if s.axes == axes]
-        own = axes if len(leaves) == 1 else axes[len(common) :]
+        own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
         how |= _leaf(stores, own, lanes, machine, how)
     axis = _parallel(kernel, common, how, lanes)
     if axis is not None:
