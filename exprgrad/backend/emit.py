@@ -183,18 +183,19 @@ class Emitter:
 
     def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
         """An index that counts from the front; a bad one is reported and becomes 0."""
-        index, lanes = self.value(node.args[0], level, point)
+        lanes = max(self.value(a, level, point)[1] for a in node.args)
+        index, *used = (self.vector(a, level, point, lanes) for a in node.args)
         code, kind = level.code, Kind("i64", lanes)
         size = splat(code, INDEX, self.size(node.params[0]), lanes)
         negative = code.op(f"icmp slt {kind} {index}, {kind.splat(0)}")
         moved = code.op(f"add {kind} {index}, {size}")
         wrapped = select(code, kind, negative, moved, index)
         outside = code.op(f"icmp uge {kind} {wrapped}, {size}")
-        vector = level.vector_of(ir.free_axes(node))
+        bad, vector = outside, level.vector_of(ir.free_axes(node))
         mask = vector[1].mask_at(point.get(vector[0], 0)) if vector else None
-        if mask is not None:
-            outside = code.op(f"and {kind.with_element('i1')} {outside}, {mask}")
-        self._report(code, node, kind, outside, index)
+        for flags in (*used, *([mask] if mask is not None else [])):
+            bad = code.op(f"and {kind.with_element('i1')} {bad}, {flags}")
+        self._report(code, node, kind, bad, index)
         return select(code, kind, outside, kind.splat(0), wrapped), lanes
 
     def _report(self, code: Code, node: Scalar, kind: Kind, outside: str, index: str) -> None:

@@ -76,6 +76,9 @@ class Values:
         if node.op == "reduce":
             return self._reduce(node, point)
         args = [np.asarray(known[a]) for a in node.args]
+        if node.op == "bound":
+            used = all(args[1:])
+            return self._meaning(node, args[:1]) if used else np.int64(0)
         return self._meaning(node, args)
 
     def _meaning(self, node: Scalar, args: list[NDArray[Any]]) -> Any:
@@ -83,6 +86,8 @@ class Values:
         if node.op == "random":
             element, step, seed = (int(a) for a in args)
             (key,) = node.params
+            if element < 0:  # behind a guard, where the number is not used
+                return node.dtype.numpy.type(0)
             return uniform((element + 1,), node.dtype.numpy, key, step, seed)[element]
         named = zip(OPS[node.op].params, node.params, strict=True)
         sized = {

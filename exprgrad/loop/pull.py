@@ -103,8 +103,12 @@ def _view(
         base = base.args[0]
     if base not in state.buffers:
         return None
-    needed = [condition for place, condition in guard if _contains(index, place)]
-    return ir.read(state.buffers[base], shape, index, conjunction(needed))
+    return ir.read(state.buffers[base], shape, index, _condition(index, guard))
+
+
+def _condition(index: Index, guard: Guard) -> Scalar | None:
+    """The condition that `index` lies inside; None when it always does."""
+    return conjunction([holds for place, holds in guard if _contains(index, place)])
 
 
 def _contains(index: Index, place: Scalar) -> bool:
@@ -144,6 +148,14 @@ def _elementwise(node: Tensor, index: Index, guard: Guard) -> Rule:
     for argument in node.args:
         args.append((yield argument, index, guard))
     return ir.scalar(node.op, tuple(args), node.params, node.dtype, node.where)
+
+
+def _bound(node: Tensor, index: Index, guard: Guard) -> Rule:
+    """An index is checked where it is used, not where a guard puts a 0 in its place."""
+    value = yield node.args[0], index, guard
+    used = _condition(index, guard)
+    args = (value,) if used is None else (value, used)
+    return ir.scalar("bound", args, node.params, node.dtype, node.where)
 
 
 def _same(node: Tensor, index: Index, guard: Guard) -> Rule:
@@ -357,6 +369,7 @@ def _random(node: Tensor, index: Index, guard: Guard) -> Rule:
 RuleOf = Callable[[Tensor, Index, Guard], Rule]
 RULES: dict[str, RuleOf] = {
     **{op: _elementwise for op, row in OPS.items() if row.group == "elementwise"},
+    "bound": _bound,
     "input": _leaf,
     "parameter": _leaf,
     "state": _leaf,

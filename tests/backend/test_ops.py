@@ -307,3 +307,27 @@ def test_bad_index_of_one_hot():
     with pytest.raises(IndexOutOfRange, match="index 7 is outside an axis of 7"):
         native(program, {i: np.full(20, 7)})
     assert native(program, {i: [3]})[0].tolist() == [[0, 0, 0, 1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("n", [1, 5, 20])
+def test_indices_outside_what_is_read_are_not_checked(n):
+    """Beside a padded or joined part the loops run on, over what is no index."""
+    i, x = eg.input("i", ("batch",), "int64"), eg.input("x", ("batch",))
+    rows = eg.take(eg.constant([1.0, 2.0, 3.0, 4.0, 5.0], "float32"), i + 7)
+    outputs = [eg.pad(rows, ((2, 30),)), eg.sum(eg.pad(rows, ((2, 30),)))]
+    outputs += [
+        eg.concat([x, rows, x * 2, rows]),
+        eg.concat([eg.one_hot(i + 7, 5)] * 2),
+    ]
+    rng = np.random.default_rng(n)
+    assert_right(outputs, {i: rng.integers(-7, -2, n), x: rng.normal(size=n)})
+
+
+def test_no_rows_of_an_empty_table():
+    i, table = eg.input("i", ("batch",), "int64"), eg.input("table", (0,))
+    rows = eg.take(table, i)
+    joined = [
+        eg.concat([rows, eg.constant([1.0, 2.0], "float32")]),
+        eg.pad(rows, [(1, 1)]),
+    ]
+    assert_right(joined, {i: [], table: []})
