@@ -11,14 +11,13 @@ w = eg.parameter("w", (2,), init=[0.3, -0.2], dtype="float64")
 # Logistic regression as a textbook writes it.
 p = 1 / (1 + eg.exp(-(x @ w)))
 loss = -(y * eg.log(p) + (1 - y) * eg.log(1 - p)).mean()
+(safe,) = eg.simplify([loss])
 gradient = eg.grad(loss, w)
-(simple,) = eg.simplify([gradient])
 
-print("the chain rule, as it falls out")
-print(gradient, "\n")
-print("what is compiled: rewritten, and safe for any x")
-print(simple, "\n")
-print("as mathematics\n" + eg.to_latex(simple, "g"), "\n")
+print("the loss, as it was written\n", loss, "\n", sep="")
+print("the loss, as it is compiled: safe for any x\n", safe, "\n", sep="")
+print("its gradient\n", gradient, "\n", sep="")
+print("as mathematics\n", eg.to_latex(gradient, "g"), "\n", sep="")
 
 # The gradient's graph for analysis of one's own, and for a picture.
 graph = gradient.to_networkx()

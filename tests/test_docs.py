@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
+import io
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from exprgrad.graph.dtype import PROMOTION
+from tests.backend.test_vecmath import ULPS
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 README = (ROOT / "README.md").read_text()
+PICTURE = ROOT / "docs" / "loss.svg"
+TEXT = re.compile(r"^```text\n(.*?)^```", re.S | re.M)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
 
 
@@ -42,10 +50,48 @@ def test_the_two_commands_stand_in_the_readme() -> None:
     assert 'pip install -e ".[test]" && python -m pytest' in lines
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
+@pytest.mark.parametrize("page", DOCS, ids=lambda path: path.name)
 def test_examples_on_the_pages_run(page: Path) -> None:
     for block in PYTHON.findall(page.read_text()):
-        exec(compile(block, str(page), "exec"), {"__name__": page.stem})
+        run(block, page)
+
+
+def run(block: str, page: Path) -> tuple[str, dict[str, Any]]:
+    """What a block prints, and the names it defines."""
+    printed = io.StringIO()
+    names: dict[str, Any] = {"__name__": page.stem}
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, str(page), "exec"), names)
+    return printed.getvalue().strip(), names
+
+
+def test_the_example_of_the_readme_prints_what_stands_there() -> None:
+    """`python tests/test_docs.py` writes what it prints now."""
+    (block,) = PYTHON.findall(README)
+    (shown,) = TEXT.findall(README)
+    printed, names = run(block, ROOT / "README.md")
+    assert printed == shown.strip()
+    assert np.allclose(names["w"].value, [2, -1], atol=0.05)  # outliers weigh little
+    drawn = html.unescape(PICTURE.read_text())
+    labels = re.findall(r'label="([^"]+)"', names["picture"].dot)
+    for line in {line for label in labels for line in label.split(r"\n")}:
+        drawings = sum(line in label.split(r"\n") for label in labels)
+        assert drawn.count(f">{line}</text>") == drawings, line
+
+
+def update_readme() -> None:
+    """Write into the README, and beside it, what its example prints and draws."""
+    (block,) = PYTHON.findall(README)
+    printed, names = run(block, ROOT / "README.md")
+    text = TEXT.sub(lambda _: f"```text\n{printed}\n```", README)
+    (ROOT / "README.md").write_text(text)
+    names["picture"].save(PICTURE)
+
+
+def test_the_accuracy_table_is_what_the_tests_allow() -> None:
+    page = (ROOT / "docs" / "numerics.md").read_text().split("## Rounding")[1]
+    rows = re.findall(r"^\| (\w+) \| (\d\.\d) \| (\d\.\d) \|$", page, re.M)
+    assert {name: (float(a), float(b)) for name, a, b in rows} == ULPS
 
 
 def test_the_promotion_table_is_that_of_the_code() -> None:
@@ -56,3 +102,7 @@ def test_the_promotion_table_is_that_of_the_code() -> None:
         if line.startswith("|") and "---" not in line
     ]
     assert rows[: len(PROMOTION)] == [(name, *cells) for name, cells in PROMOTION.items()]
+
+
+if __name__ == "__main__":
+    update_readme()

@@ -63,7 +63,7 @@ class Picture:
 
 def show(
     outputs: Tensor | Sequence[Tensor],
-    gradients: Sequence[Tensor] = (),
+    gradients: Tensor | Sequence[Tensor] = (),
     updates: Mapping[Tensor, Tensor] | None = None,
 ) -> Picture:
     """A picture of what `outputs`, `gradients` and `updates` compute.
@@ -78,7 +78,7 @@ def show(
 
 def to_dot(
     outputs: Tensor | Sequence[Tensor],
-    gradients: Sequence[Tensor] = (),
+    gradients: Tensor | Sequence[Tensor] = (),
     updates: Mapping[Tensor, Tensor] | None = None,
 ) -> str:
     r"""The graph in Graphviz's DOT language, coloured by role.
@@ -144,12 +144,15 @@ def number_of(node: Tensor) -> str | None:
 
 def _groups(
     outputs: Tensor | Sequence[Tensor],
-    gradients: Sequence[Tensor],
+    gradients: Tensor | Sequence[Tensor],
     updates: Mapping[Tensor, Tensor],
 ) -> dict[str, list[Tensor]]:
-    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     changed = [*updates.values(), *updates]
-    return {"operation": roots, "gradient": list(gradients), "update": changed}
+    return {"operation": _list(outputs), "gradient": _list(gradients), "update": changed}
+
+
+def _list(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 
 def _first_group(groups: Mapping[str, list[Tensor]]) -> dict[Tensor, str]:

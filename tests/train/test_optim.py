@@ -199,9 +199,9 @@ def test_a_number_may_change_and_a_schedule_may_not() -> None:
 def test_a_misspelt_hyper_parameter_is_an_error() -> None:
     with pytest.raises(GraphError, match=r"no hyper-parameter rate; .*learning_rate"):
         eg.optim.SGD(0.1).rate = 0.2
-    with pytest.raises(GraphError, match="SGD: .*'rate'; its .*: learning_rate"):
+    with pytest.raises(GraphError, match=r"SGD: .*'rate'; its .*: learning_rate"):
         eg.optim.SGD(rate=0.1)
-    with pytest.raises(GraphError, match="is a number or an expression .* not 'fast'"):
+    with pytest.raises(GraphError, match=r"is a number or an expression .* not 'fast'"):
         eg.optim.SGD("fast")
 
 
