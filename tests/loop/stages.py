@@ -19,6 +19,7 @@ from exprgrad.loop.ir import Buffer, Kernel
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.order import order
 from exprgrad.loop.schedule import Scheduled, schedule
+from exprgrad.loop.split import split
 from exprgrad.rewrite.simplify import erase, simplify
 from tests.compiled import as_arrays
 
@@ -33,6 +34,7 @@ class Stages:
 
     lowered: list[Kernel]
     fused: list[Kernel]
+    parts: list[Kernel]
     ordered: list[Kernel]
     scheduled: list[Scheduled]
     outputs: list[Buffer]
@@ -43,6 +45,7 @@ class Stages:
         return {
             "lower": order(self.lowered, self.states),
             "fuse": order(self.fused, {}) + order([], self.states),
+            "split": order(self.parts, {}) + order([], self.states),
             "order": self.ordered,
             "schedule": [scheduled.kernel for scheduled in self.scheduled],
         }
@@ -68,9 +71,10 @@ def stages(
         for buffer, s in zip(new, changes, strict=True)
     }
     fused = fuse(lowered)
-    ordered = order(fused, states)
+    parts = split(fused)
+    ordered = order(parts, states)
     scheduled = [schedule(kernel, machine) for kernel in ordered]
-    return Stages(lowered, fused, ordered, scheduled, results, states)
+    return Stages(lowered, fused, parts, ordered, scheduled, results, states)
 
 
 def interpreted(
