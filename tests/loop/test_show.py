@@ -27,7 +27,9 @@ MOMENTUM = 0.9 * M + 0.1 * SLOPE
 SECOND = 0.99 * S + 0.01 * SLOPE * SLOPE
 
 
-def listing(outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor] | None = None) -> str:
+def listing(
+    outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor] | None = None
+) -> str:
     """The kernels of these expressions, before any loop is scheduled."""
     request = Request(outputs, updates or {})
     graph = simplify(erase([*outputs, *(updates or {}).values()]))
@@ -91,7 +93,9 @@ kernel output0
         w[i] = w[i] - t1 * t2 / (sqrt(t3) + 1e-08)""",
     ),
     "what does not depend on a loop stands before it": (
-        lambda: listing([V[:, None] * X / eg.sqrt(abs(RATE) + 1) + eg.sigmoid(V * V)[:, None]]),
+        lambda: listing(
+            [V[:, None] * X / eg.sqrt(abs(RATE) + 1) + eg.sigmoid(V * V)[:, None]]
+        ),
         """\
 kernel output0
     t1 = sqrt(abs(rate) + 1)
@@ -178,7 +182,9 @@ def test_loops_inside_each_other_have_different_names() -> None:
 
 def test_old_values_are_read_before_new_ones_are_stored() -> None:
     place = (ir.axis_value(AT),)
-    swap = Kernel((Store(A, (AT,), place, at(T1, AT)), Store(T1, (AT,), place, at(A, AT))))
+    swap = Kernel(
+        (Store(A, (AT,), place, at(T1, AT)), Store(T1, (AT,), place, at(A, AT)))
+    )
     assert show_kernel(Scheduled(swap, {}, 4)) == (
         "kernel t1\n"
         "    for i < 4:\n"
