@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from typing import Any
 
@@ -72,9 +73,22 @@ def _stored(
     fixed = tuple(n for n in sizes if isinstance(n, int))
     if len(fixed) != len(sizes):
         raise GraphError(f"{op} {name} needs sizes that are numbers, not {sizes}")
-    first = init if callable(init) else _filled(f"{op} {name}", init, fixed)
+    make = _called if callable(init) else _filled
+    first = make(f"{op} {name}", init, fixed)
     cell = Cell(_checked_name(name), fixed, exact, first, seed)
     return apply(op, (), (sizes, exact, name, cell))
+
+
+def _called(what: str, init: Any, shape: tuple[int, ...]) -> Initializer:
+    try:
+        inspect.signature(init).bind(shape, None)
+    except TypeError as error:
+        raise GraphError(
+            f"init of {what} is called with a shape and a random generator; an "
+            f"initialiser is made by a call, such as eg.init.he_normal(): {error}"
+        ) from error
+    made: Initializer = init
+    return made
 
 
 def _filled(what: str, value: Any, shape: tuple[int, ...]) -> Initializer:
