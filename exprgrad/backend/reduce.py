@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 
-import numpy as np
-
 from exprgrad.backend.arith import both, fixed_mask, known, run_mask, select, whole
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
 from exprgrad.backend.text import Code, Kind
-from exprgrad.graph.dtype import DType
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Scalar
 
@@ -70,18 +67,8 @@ def reduce(scope: Scope, node: Scalar, level: Level) -> dict[tuple[int, ...], Va
 
 
 def _first(state: Reduction) -> Total:
-    values = (identity(state.kind, state.node.args[0].dtype), 0)
+    values = (ir.identity(state.kind, state.node.args[0].dtype), 0)
     return tuple(kind.splat(value) for kind, value in zip(state.kinds, values, strict=False))
-
-
-def identity(kind: str, dtype: DType) -> float | int:
-    """The value that a reduction of nothing has."""
-    if kind == "sum":
-        return 0
-    if dtype.kind == "f":
-        return float("inf") if kind == "min" else float("-inf")
-    limits = np.iinfo(dtype.numpy)
-    return int(limits.max if kind == "min" else limits.min)
 
 
 # Loops

@@ -117,7 +117,8 @@ class Values:
         first = np.array([v[0] for v in values], node.args[0].dtype.numpy)
         if kind == "argmax":
             return values[int(np.argmax(first))][1]
-        return KINDS[kind](first).astype(node.dtype.numpy)[()]
+        start = first.dtype.type(ir.identity(kind, node.dtype))
+        return KINDS[kind](first, initial=start).astype(node.dtype.numpy)[()]
 
     def _points(self, axes: Sequence[Axis], point: Point) -> Iterator[Point]:
         ranges = [range(sizes.evaluate(axis.extent, self.dims)) for axis in axes]

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from exprgrad.errors import Where
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Shape, Size
@@ -188,6 +190,16 @@ def summed_product(node: Scalar) -> Scalar | None:
         return None
     _, value = condition_of(node.args[0])
     return value if value.op == "multiply" else None
+
+
+def identity(kind: str, dtype: DType) -> float | int:
+    """The value that a reduction of nothing has."""
+    if kind == "sum":
+        return 0
+    if dtype.kind == "f":
+        return float("inf") if kind == "min" else float("-inf")
+    limits = np.iinfo(dtype.numpy)
+    return int(limits.max if kind == "min" else limits.min)
 
 
 def add(a: Scalar, b: Scalar) -> Scalar:
