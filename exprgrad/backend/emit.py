@@ -23,6 +23,7 @@ from exprgrad.backend.arith import (
 )
 from exprgrad.backend.cover import cover
 from exprgrad.backend.level import RUN_TIME, Level, open_loop
+from exprgrad.backend.outline import call, called_in
 from exprgrad.backend.philox import random
 from exprgrad.backend.reduce import reduce
 from exprgrad.backend.scope import Point, Value
@@ -54,6 +55,7 @@ class Emitter:
     def __init__(self, scheduled: Scheduled, function: Function, layout: Layout) -> None:
         self.scheduled = scheduled
         self.layout = layout
+        self.called = called_in(scheduled.kernel)
         self.root = Level(Code(function))
 
     # Stores and their loops
@@ -172,6 +174,8 @@ class Emitter:
         lanes = max(self.value(a, level, point)[1] for a in node.args)
         names = tuple(self.vector(a, level, point, lanes) for a in node.args)
         dtype = node.args[-1].dtype
+        if node.op in self.called:
+            return call(level.code, node.op, dtype, lanes, names), lanes
         return spell(level.code, node.op, dtype, lanes, names, node.params), lanes
 
     def _random(self, node: Scalar, level: Level, point: Point) -> Value:

@@ -105,10 +105,11 @@ class Function:
         arguments: str,
         attributes: str = "",
         linkage: str = "",
+        result: str = "void",
     ) -> None:
         self.module = module
         self.name = name
-        self.head = f"define {linkage} void @{name}({arguments}) {attributes}"
+        self.head = f"define {linkage} {result} @{name}({arguments}) {attributes}"
         self.blocks = [Block("entry")]
         self._count = 0
         module.functions.append(self)

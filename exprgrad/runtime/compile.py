@@ -17,6 +17,7 @@ from exprgrad.graph.check import check
 from exprgrad.graph.dims import Dim
 from exprgrad.graph.show import listing
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.check import check_kernels, check_order
 from exprgrad.loop.cost import TYPICAL, Machine, assuming, work
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.ir import Buffer, Kernel, scalars
@@ -95,12 +96,11 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     run = Stages()
     roots = [*request.outputs, *request.updates.values()]
     run.stages.append(Stage("graph", 0.0, lambda: listing(roots)))
-    graph = run("simplify", lambda: simplify(erase(roots)), listing)
-    if config.CHECK():
-        check(graph)
+    graph = run("simplify", lambda: simplify(erase(roots)), listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
-    fused = run("fuse", lambda: split(fuse(pieces)))
-    ordered = run("order", lambda: order(fused, states))
+    fused = run("fuse", lambda: fuse(pieces), check=check_kernels)
+    parts = run("split", lambda: split(fused), check=check_kernels)
+    ordered = run("order", lambda: order(parts, states), check=check_order)
     scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
     needed = run("plan", lambda: _needed(scheduled))
     emitted = run("emit", lambda: emit_program(scheduled, processor, request.slices))
@@ -117,12 +117,19 @@ class Stages:
         self.stages: list[Stage] = []
 
     def __call__(
-        self, name: str, run: Callable[[], T], show: Callable[[T], str] | None = None
+        self,
+        name: str,
+        run: Callable[[], T],
+        show: Callable[[T], str] | None = None,
+        check: Callable[[T], None] | None = None,
     ) -> T:
-        """The result of `run`; `show` prints it when somebody asks."""
+        """The result of `run`; `show` prints it when somebody asks, `check` raises when
+        it is not well formed and EXPRGRAD_CHECK asks for that."""
         start = time.perf_counter()
         result = run()
         elapsed = 1e3 * (time.perf_counter() - start)
+        if check is not None and config.CHECK():
+            check(result)
         text = (lambda: show(result)) if show is not None else (lambda: "")
         self.stages.append(Stage(name, elapsed, text))
         return result
