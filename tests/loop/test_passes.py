@@ -1,0 +1,200 @@
+"""What passes make of kernels: how many there are, what they store, who waits for whom."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+import exprgrad as eg
+from exprgrad.graph.dtype import float32
+from exprgrad.loop import schedule, split
+from exprgrad.loop.ir import Buffer
+from exprgrad.loop.memory import ALIGNMENT, Life, plan
+from exprgrad.loop.phases import phases
+from tests.backend.test_random import LOOPS, loops, with_updates
+from tests.compiled import assert_right
+from tests.loop.stages import Stages, stages
+from tests.loop.test_meaning import hold
+from tests.rewrite.random_graphs import build, expressions
+
+X, Y = eg.input("x", ("batch", 64)), eg.input("y", ("batch",), "int64")
+SIZES = {"w1": (64, 128), "b1": (128,), "w2": (128, 10), "b2": (10,)}
+W1, B1, W2, B2 = WEIGHTS = [eg.parameter(name, shape) for name, shape in SIZES.items()]
+HIDDEN = eg.relu(X @ W1 + B1)
+LOSS = eg.mean(eg.nn.cross_entropy(HIDDEN @ W2 + B2, Y))
+GRADIENTS = eg.grad(LOSS, WEIGHTS)
+
+
+def temporaries(made: Stages) -> set[Buffer]:
+    kernels = [scheduled.kernel for scheduled in made.scheduled]
+    used = set().union(*(k.reads() | k.writes() for k in kernels))
+    return {b for b in used if b.role in ("temporary", "next")}
+
+
+def elements(buffer: Buffer, batch: int = 32) -> int:
+    return math.prod(n if isinstance(n, int) else batch for n in buffer.shape)
+
+
+# before -> after, by the number of kernels
+
+
+FUSED = {
+    "elementwise": ([eg.tanh(eg.exp(X) + 1) * X], 1),
+    "contraction and what follows": ([eg.relu(X @ W1 + B1)], 1),
+    "two layers": ([HIDDEN @ W2 + B2], 2),
+    "rows of a softmax": ([eg.softmax(X)], 1),
+    "a row's mean and variance": (
+        [(X - eg.mean(X, 1, True)) / eg.sqrt(eg.var(X, 1, keepdims=True))],
+        1,
+    ),
+    "loss of a row and its gradient": (
+        [
+            eg.nn.cross_entropy(X, Y),
+            eg.vjp(eg.nn.cross_entropy(X, Y), X, eg.ones(("batch",))),
+        ],
+        1,
+    ),
+    "beside one another": ([eg.exp(X) * 2, eg.exp(X) + 1], 1),
+    "columns, then rows": ([eg.softmax(eg.softmax(X, 0), 1)], 4),
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_kernels_that_become_one(name):
+    outputs, count = FUSED[name]
+    assert len(stages(outputs).ordered) == count
+
+
+def test_an_update_is_part_of_its_gradients_kernel():
+    momenta = [eg.state(f"m{n}", w.shape) for n, w in enumerate(WEIGHTS)]
+    new = [0.9 * m + g for m, g in zip(momenta, GRADIENTS, strict=True)]
+    updates = dict(zip(momenta, new, strict=True))
+    updates |= {w: w - 0.1 * n for w, n in zip(WEIGHTS, new, strict=True)}
+    made = stages([LOSS], updates)
+    largest = {b.shape for b in temporaries(made)}
+    assert largest.isdisjoint(
+        {(64, 128), (128, 10)}
+    )  # no gradient of a weight is stored
+    for weight, momentum in zip(WEIGHTS, momenta, strict=True):
+        written = [{b.source for b in k.writes()} for k in made.ordered]
+        assert any({weight, momentum} <= sources for sources in written)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"stride": 2, "padding": 1}, {"dilation": 2}], ids=str
+)
+def test_a_convolutions_gradient_keeps_no_windows(options):
+    image, kernel = (
+        eg.input("image", ("batch", 3, 16, 16)),
+        eg.parameter("k", (8, 3, 3, 3)),
+    )
+    result = eg.conv2d(image, kernel, **options)
+    loss = eg.sum(eg.tanh(result))
+    made = stages([loss, *eg.grad(loss, [kernel, image])])
+    assert all(len(b.shape) <= 4 for b in temporaries(made))
+    activations = max(32 * 3 * 18 * 18, math.prod((32, *result.shape[1:])))
+    assert max(map(elements, temporaries(made))) <= activations
+
+
+def test_collapse_makes_one_loop_of_several():
+    x = eg.input("x", ("batch", 3, 5))
+    (flat,) = stages([eg.exp(x) * 2]).scheduled
+    assert len(flat.kernel.stores[0].axes) == 1
+    (nest,) = stages([eg.exp(x) + eg.input("row", (5,))]).scheduled
+    assert len(nest.kernel.stores[0].axes) == 3
+
+
+def test_states_are_updated_in_place_where_they_can_be():
+    a, b = eg.state("a", (9,)), eg.state("b", (9,))
+    assert not temporaries(stages([], {a: a + b, b: b * 2}))
+    assert not temporaries(stages([], {a: eg.cumulative_sum(a, 0)}))
+    swap = temporaries(stages([], {a: b, b: a}))
+    assert {buffer.role for buffer in swap} == {"next"}
+    assert len(temporaries(stages([], {a: a[::-1]}))) == 1
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 17, 40])
+def test_divided_sums(n, monkeypatch):
+    monkeypatch.setattr(split, "BLOCK", 4)
+    monkeypatch.setattr(split, "LONG", 0)
+    x, rows = (
+        eg.input("x", ("batch",), "float64"),
+        eg.input("rows", ("batch", 3), "float64"),
+    )
+    outputs = [eg.sum(x), eg.max(x), eg.min(x * x), eg.sum(rows), eg.max(rows, 0)]
+    outputs += [eg.logsumexp(x), eg.einsum("bi,b->i", rows, x), eg.argmax(x)]
+    rng = np.random.default_rng(n)
+    values = {x: rng.normal(size=n), rows: rng.normal(size=(n, 3))}
+    made = hold(outputs, values)
+    assert len(made.parts) > len(made.fused)
+    assert_right(outputs, values)
+
+
+# Who waits for whom, and who shares memory
+
+
+@given(case=st.one_of(expressions(), loops()), seed=st.integers(0, 99))
+@examples(max_examples=40)
+def test_kernels_of_a_phase_do_not_meet(case, seed):
+    """Of two kernels of one phase, none writes what the other touches, unless the first
+    thread alone runs both."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "PARALLEL_WORK", 0)
+        case, updates = with_updates(case, seed)
+        kernels = stages(case.outputs, updates).scheduled
+    numbers = phases(kernels, False)
+    assert numbers == sorted(numbers)
+    for n, a in enumerate(kernels):
+        for m, b in enumerate(kernels[:n]):
+            if numbers[n] != numbers[m] or not (a.parallel or b.parallel):
+                continue
+            for one, other in ((a.kernel, b.kernel), (b.kernel, a.kernel)):
+                assert not one.writes() & (other.reads() | other.writes())
+
+
+def test_some_phases_hold_several_kernels():
+    """The property above is not empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "PARALLEL_WORK", 0)
+        kernels = stages(build(3, 20, LOOPS).outputs).scheduled
+        numbers = phases(
+            stages([LOSS], dict(zip(WEIGHTS, GRADIENTS, strict=True))).scheduled, False
+        )
+    assert any(k.parallel for k in kernels)
+    assert len(set(numbers)) < len(numbers)
+
+
+LIVES = st.lists(
+    st.tuples(st.integers(0, 300), st.integers(0, 9), st.integers(0, 9)), max_size=12
+)
+
+
+@given(given_lives=LIVES)
+def test_buffers_that_live_at_once_do_not_overlap(given_lives):
+    needed = [
+        Life(Buffer(f"t{n}", (size,), float32, "temporary"), min(a, b), max(a, b))
+        for n, (size, a, b) in enumerate(given_lives)
+    ]
+    found = plan(needed, {})
+    taken = {
+        life: (found.offsets[life.buffer], 4 * life.buffer.shape[0]) for life in needed
+    }
+    for life, (start, size) in taken.items():
+        assert start % ALIGNMENT == 0
+        assert start + size <= found.nbytes
+        for other, (begin, length) in taken.items():
+            if other is not life and max(life.first, other.first) <= min(
+                life.last, other.last
+            ):
+                assert start + size <= begin or begin + length <= start
+
+
+def test_buffers_that_never_meet_share_memory():
+    buffers = [Buffer(f"t{n}", (100,), float32, "temporary") for n in range(4)]
+    found = plan([Life(b, n, n) for n, b in enumerate(buffers)], {})
+    assert found.nbytes == 448
