@@ -37,11 +37,10 @@ from exprgrad.loop.schedule import Scheduled
 
 @dataclass(eq=False)
 class Layout:
-    """Where kernels find things: a slot of the table for each buffer, a slot of the
-    run-time sizes for each name, and a number for each scalar that checks an index.
+    """Where kernels find things: a slot of the run-time sizes for each name, and a
+    number for each scalar that checks an index.
     """
 
-    buffers: dict[Buffer, int] = field(default_factory=dict)
     dims: dict[str, int] = field(default_factory=dict)
     checks: dict[Scalar, int] = field(default_factory=dict)
 
@@ -49,12 +48,20 @@ class Layout:
 class Emitter:
     """Writes one kernel into a function of %buffers, %dims, %status, %thread, %threads.
 
-    `root` is the level outside all loops.
+    %buffers is the kernel's own table, with a slot for each of `buffers`. `root` is the
+    level outside all loops.
     """
 
-    def __init__(self, scheduled: Scheduled, function: Function, layout: Layout) -> None:
+    def __init__(
+        self,
+        scheduled: Scheduled,
+        function: Function,
+        layout: Layout,
+        buffers: Sequence[Buffer],
+    ) -> None:
         self.scheduled = scheduled
         self.layout = layout
+        self.slots = {buffer: slot for slot, buffer in enumerate(buffers)}
         self.called = called_in(scheduled.kernel)
         self.root = Level(Code(function))
 
@@ -247,9 +254,7 @@ class Emitter:
 
     def pointer(self, buffer: Buffer) -> str:
         """Where a buffer begins, read once from the table."""
-        slots = self.layout.buffers
-        slot = slots.setdefault(buffer, len(slots))
-        return self._from_table(("pointer", buffer), "ptr", "%buffers", slot)
+        return self._from_table(("pointer", buffer), "ptr", "%buffers", self.slots[buffer])
 
     def _from_table(self, key: object, kind: str, table: str, slot: int) -> str:
         if key not in self.root.known:

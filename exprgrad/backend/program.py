@@ -10,7 +10,7 @@ the loop over mini-batches inside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from exprgrad.backend.arith import least
@@ -20,8 +20,9 @@ from exprgrad.backend.level import Bound as Iterations
 from exprgrad.backend.level import Level, Loop, open_loop
 from exprgrad.backend.target import Target
 from exprgrad.backend.text import Block, Code, Function, Module
-from exprgrad.loop.ir import Axis
+from exprgrad.loop.ir import Axis, Buffer
 from exprgrad.loop.phases import checks_index, phases, writes_state
+from exprgrad.loop.same import form
 from exprgrad.loop.schedule import Scheduled
 
 ARGUMENTS = "ptr %buffers, ptr %dims, ptr %status, i64 %thread, i64 %threads"
@@ -43,26 +44,51 @@ class Slices:
 
 @dataclass(frozen=True, eq=False)
 class Emitted:
-    """The text of a module, and where its code looks for buffers, sizes and checks."""
+    """The text of a module, and where its code looks for things: `tables` are the
+    buffers of each kernel, which stand one table after another.
+    """
 
     text: str
     layout: Layout
+    tables: tuple[tuple[Buffer, ...], ...]
 
 
 def emit_program(
     kernels: Sequence[Scheduled], target: Target, slices: Slices | None = None
 ) -> Emitted:
-    """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`."""
+    """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`.
+
+    Kernels that differ in their buffers alone share one function.
+    """
     module = Module(target=target)
     layout = Layout()
     if slices is not None:
         for name in (slices.batch, slices.offset, slices.slot):
             layout.dims.setdefault(name, len(layout.dims))
-    for number, scheduled in enumerate(kernels):
-        function = Function(module, f"kernel{number}", ARGUMENTS, target.attributes)
-        Emitter(scheduled, function, layout).emit()
-    Entry(module, target, kernels, layout, slices).emit()
-    return Emitted(str(module), layout)
+    forms = [form(scheduled) for scheduled in kernels]
+    functions: dict[Hashable, str] = {}
+    for number, (scheduled, each) in enumerate(zip(kernels, forms, strict=True)):
+        if each.key not in functions:
+            functions[each.key] = f"kernel{number}"
+            name = functions[each.key]
+            function = Function(module, name, ARGUMENTS, target.attributes)
+            Emitter(scheduled, function, layout, each.buffers).emit()
+    names = [functions[each.key] for each in forms]
+    tables = tuple(each.buffers for each in forms)
+    Entry(module, kernels, Calls(names, tables), layout, slices).emit()
+    return Emitted(str(module), layout, tables)
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """Which function runs each kernel, and on which buffers."""
+
+    names: list[str]
+    tables: tuple[tuple[Buffer, ...], ...]
+
+    def offset(self, number: int) -> int:
+        """Where a kernel's own table begins."""
+        return sum(len(table) for table in self.tables[:number])
 
 
 class Entry:
@@ -71,14 +97,16 @@ class Entry:
     def __init__(
         self,
         module: Module,
-        target: Target,
         kernels: Sequence[Scheduled],
+        calls: Calls,
         layout: Layout,
         slices: Slices | None,
     ) -> None:
+        self.calls = calls
         self.phases = phases(kernels, any(map(checks_index, kernels)))
+        attributes = module.target.attributes if module.target else ""
         arguments = "ptr %context, i64 %thread, i64 %threads"
-        self.function = Function(module, "run", arguments, target.attributes)
+        self.function = Function(module, "run", arguments, attributes)
         self.code = Code(self.function)
         self.kernels = kernels
         self.layout = layout
@@ -148,10 +176,11 @@ class Entry:
             self._call(number, scheduled, dims)
 
     def _call(self, number: int, scheduled: Scheduled, dims: str) -> None:
-        buffers, status = self.given["buffers"], self.given["status"]
+        offset, status = self.calls.offset(number), self.given["status"]
+        table = self.code.op(f"getelementptr ptr, ptr {self.given['buffers']}, i64 {offset}")
         call = (
-            f"call void @kernel{number}(ptr {buffers}, ptr {dims}, ptr {status}, "
-            "i64 %thread, i64 %threads)"
+            f"call void @{self.calls.names[number]}(ptr {table}, ptr {dims}, "
+            f"ptr {status}, i64 %thread, i64 %threads)"
         )
         if scheduled.parallel is not None:
             self.code.do(call)

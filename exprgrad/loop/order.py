@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import groupby
 
 from exprgrad.graph.node import walk
@@ -25,44 +25,59 @@ def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Ke
 
     `states` maps the buffer of each new value to the state it is for.
     """
-    before = _dependences(kernels)
+    writers, readers = _users(kernels)
+    after = _dependents(writers, readers, len(kernels))
     checking = {n for n, kernel in enumerate(kernels) if _checks_index(kernel)}
     in_place: dict[Buffer, Buffer] = {}
     for new, state in states.items():
-        writer = next((n for n, k in enumerate(kernels) if new in k.writes()), None)
+        writer = writers.get(new)
         if writer is None or not _pointwise(kernels[writer], new, state):
             continue
-        readers = {n for n, k in enumerate(kernels) if state in k.reads()} - {writer}
-        if not any(_reaches(before, n, writer) for n in readers | checking):
-            before[writer] |= readers
+        earlier = readers.get(state, set()) - {writer}
+        if _reached(after, writer).isdisjoint(earlier | checking):
+            for n in earlier:
+                after[n].add(writer)
             in_place[new] = state
     renamed = [_renamed(kernel, in_place) for kernel in kernels]
     late = {n for n, k in enumerate(renamed) if any(b.role == "state" for b in k.writes())}
-    ordered = [renamed[n] for n in _sorted(before, late)]
+    ordered = [renamed[n] for n in _sorted(after, late)]
     apart = {new: state for new, state in states.items() if new not in in_place}
     return [*ordered, *(_copy(new, state) for new, state in apart.items())]
 
 
-def _dependences(kernels: Sequence[Kernel]) -> dict[int, set[int]]:
-    writer = {b: n for n, k in enumerate(kernels) for b in k.writes()}
-    return {
-        n: {writer[b] for b in kernel.reads() if b in writer} - {n}
-        for n, kernel in enumerate(kernels)
-    }
+def _users(
+    kernels: Sequence[Kernel],
+) -> tuple[dict[Buffer, int], dict[Buffer, set[int]]]:
+    """Which kernel writes each buffer, and which ones read it."""
+    writers: dict[Buffer, int] = {}
+    readers: dict[Buffer, set[int]] = {}
+    for n, kernel in enumerate(kernels):
+        writers.update(dict.fromkeys(kernel.writes(), n))
+        for buffer in kernel.reads():
+            readers.setdefault(buffer, set()).add(n)
+    return writers, readers
 
 
-def _reaches(before: Mapping[int, set[int]], late: int, early: int) -> bool:
-    """Whether `late` has to wait for `early`."""
+def _dependents(
+    writers: Mapping[Buffer, int], readers: Mapping[Buffer, set[int]], count: int
+) -> list[set[int]]:
+    """The kernels that wait for each: those that read what it writes."""
+    after: list[set[int]] = [set() for _ in range(count)]
+    for buffer, writer in writers.items():
+        after[writer] |= readers.get(buffer, set()) - {writer}
+    return after
+
+
+def _reached(after: Sequence[set[int]], start: int) -> set[int]:
+    """The kernels that have to wait for `start`, and itself."""
     seen: set[int] = set()
-    stack = [late]
+    stack = [start]
     while stack:
         n = stack.pop()
-        if n == early:
-            return True
         if n not in seen:
             seen.add(n)
-            stack += before[n]
-    return False
+            stack += after[n]
+    return seen
 
 
 def _checks_index(kernel: Kernel) -> bool:
@@ -104,22 +119,19 @@ def _renamed(kernel: Kernel, buffers: Mapping[Buffer, Buffer]) -> Kernel:
     return Kernel(tuple(stores))
 
 
-def _sorted(before: Mapping[int, set[int]], late: set[int]) -> list[int]:
+def _sorted(after: Sequence[set[int]], late: set[int]) -> list[int]:
     """A topological order that takes a kernel of `late` only when no other is ready."""
-    after: dict[int, list[int]] = {n: [] for n in before}
-    waiting = {n: len(sources) for n, sources in before.items()}
-    for n, sources in before.items():
-        for source in sources:
-            after[source].append(n)
-    ready: list[tuple[bool, int]] = []
-    for n, count in waiting.items():
-        if count == 0:
-            heappush(ready, (n in late, n))
+    waiting = [0] * len(after)
+    for users in after:
+        for user in users:
+            waiting[user] += 1
+    ready = [(n in late, n) for n, count in enumerate(waiting) if count == 0]
+    heapify(ready)
     result = []
     while ready:
         _, n = heappop(ready)
         result.append(n)
-        for user in after[n]:
+        for user in sorted(after[n]):
             waiting[user] -= 1
             if waiting[user] == 0:
                 heappush(ready, (user in late, user))

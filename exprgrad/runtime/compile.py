@@ -46,6 +46,7 @@ class Compiled:
 
     library: Library
     layout: Layout
+    tables: tuple[tuple[Buffer, ...], ...]
     kernels: list[Scheduled]
     needed: list[Life]
     outputs: list[Buffer]
@@ -107,7 +108,9 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     library = run("llvm", lambda: compile_module(emitted.text, processor))
     texts = {"emit": lambda: emitted.text, "llvm": lambda: library.assembly}
     stages = [Stage(s.name, s.milliseconds, texts.get(s.name, s.text)) for s in run.stages]
-    return Compiled(library, emitted.layout, scheduled, needed, outputs, stages)
+    return Compiled(
+        library, emitted.layout, emitted.tables, scheduled, needed, outputs, stages
+    )
 
 
 class Stages:
@@ -124,7 +127,8 @@ class Stages:
         check: Callable[[T], None] | None = None,
     ) -> T:
         """The result of `run`; `show` prints it when somebody asks, `check` raises when
-        it is not well formed and EXPRGRAD_CHECK asks for that."""
+        it is not well formed and EXPRGRAD_CHECK asks for that.
+        """
         start = time.perf_counter()
         result = run()
         elapsed = 1e3 * (time.perf_counter() - start)

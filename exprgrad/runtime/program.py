@@ -46,7 +46,10 @@ class Program:
         layout = compiled.layout
         self._lock = threading.Lock()
         self._address = compiled.library.address("run")
-        self._buffers = np.zeros(len(layout.buffers) + 1, np.int64)
+        self._slots: dict[Buffer, list[int]] = {}
+        for slot, buffer in enumerate(b for table in compiled.tables for b in table):
+            self._slots.setdefault(buffer, []).append(slot)
+        self._buffers = np.zeros(sum(map(len, compiled.tables)) + 1, np.int64)
         self._dims = np.zeros(len(layout.dims) + 1, np.int64)
         self._status = np.zeros(2, np.int64)
         self._barrier = aligned(FLAGS_SIZE)
@@ -55,20 +58,25 @@ class Program:
         self._context[:4] = [table.ctypes.data for table in tables]
         self._arena = aligned(0)
         self._placed: Mapping[str, int] | None = None
-        self._inputs = self._slots("input")
-        self._kept = [self._own(b, slot) for b, slot in layout.buffers.items()]
+        self._inputs = [b for b in self._slots if b.role == "input"]
+        self._kept = [self._own(buffer) for buffer in self._slots]
 
-    def _slots(self, role: str) -> list[tuple[Buffer, int]]:
-        slots = self.compiled.layout.buffers.items()
-        return [(buffer, slot) for buffer, slot in slots if buffer.role == role]
+    @property
+    def states(self) -> list[Tensor]:
+        """The parameters and states that the program reads or writes."""
+        return [b.source for b in self._slots if b.role == "state" and b.source is not None]
 
-    def _own(self, buffer: Buffer, slot: int) -> Array | None:
+    def _enter(self, buffer: Buffer, pointer: int) -> None:
+        """Let every kernel that works on a buffer find it."""
+        self._buffers[self._slots.get(buffer, [])] = pointer
+
+    def _own(self, buffer: Buffer) -> Array | None:
         """Enter the pointer of a constant or a state, whose memory never moves."""
         if buffer.role not in ("constant", "state") or buffer.source is None:
             return None
         is_state = buffer.role == "state"
         array = buffer.source.cell.array if is_state else buffer.source.params[0].array
-        self._buffers[slot] = array.ctypes.data
+        self._enter(buffer, array.ctypes.data)
         return array
 
     def report(self) -> list[Stage]:
@@ -90,13 +98,11 @@ class Program:
         """
         with self._lock:
             self._place(dims)
-            for buffer, slot in self._inputs:
+            for buffer in self._inputs:
                 assert buffer.source is not None
-                self._buffers[slot] = inputs[buffer.source].ctypes.data
-            slots = self.compiled.layout.buffers
+                self._enter(buffer, inputs[buffer.source].ctypes.data)
             for buffer, array in zip(self.compiled.outputs, outputs, strict=True):
-                if buffer in slots:
-                    self._buffers[slots[buffer]] = array.ctypes.data
+                self._enter(buffer, array.ctypes.data)
             self._context[4:] = span
             self._status[:] = 0
             POOL.run(self._address, self._context.ctypes.data, threads)
@@ -114,8 +120,7 @@ class Program:
         if self._arena.size < found.nbytes:
             self._arena = aligned(found.nbytes)
         for buffer, offset in found.offsets.items():
-            if buffer in layout.buffers:
-                self._buffers[layout.buffers[buffer]] = self._arena.ctypes.data + offset
+            self._enter(buffer, self._arena.ctypes.data + offset)
         self._placed = dict(dims)
 
     def _raise(self, dims: Mapping[str, int]) -> None:
@@ -133,8 +138,7 @@ class Call:
         self.program = program
         self.inputs = tuple(inputs)
         self._choices: dict[tuple[int, ...], Choice] = {}
-        states = [b.source for b, _ in program._slots("state") if b.source is not None]
-        self._written = [state.cell.array for state in states]
+        self._written = [state.cell.array for state in program.states]
 
     @property
     def notes(self) -> list[str]:

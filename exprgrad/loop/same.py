@@ -1,0 +1,77 @@
+"""When two kernels are the same but for the buffers that they work on.
+
+The layers of a deep network, or the updates of its parameters, are such kernels: code
+is made for one of them, and it is given the buffers of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from exprgrad.graph.node import walk
+from exprgrad.loop.ir import Buffer, Scalar
+from exprgrad.loop.schedule import Scheduled
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a kernel does, buffers and axes being numbers; and the buffers by number.
+
+    Kernels whose keys are equal do the same to their buffers.
+    """
+
+    key: Hashable
+    buffers: tuple[Buffer, ...]
+
+
+class Numbers:
+    """Numbers for objects in the order in which they are first met."""
+
+    def __init__(self) -> None:
+        self.of: dict[Any, int] = {}
+
+    def __call__(self, thing: Any) -> int:
+        """The number of a thing, a new one when it has none yet."""
+        return self.of.setdefault(thing, len(self.of))
+
+
+def form(scheduled: Scheduled) -> Form:
+    """The form of a kernel."""
+    stores = scheduled.kernel.stores
+    buffers, axes, nodes = Numbers(), Numbers(), Numbers()
+    loops = tuple(tuple(map(axes, store.axes)) for store in stores)
+    scalars = []
+    for node in walk(root for s in stores for root in (*s.index, s.value)):
+        nodes(node)
+        args = tuple(nodes(a) for a in node.args)
+        scalars.append((node.op, node.dtype, args, _params(node, buffers, axes)))
+    stored = tuple(
+        (
+            buffers(s.buffer),
+            s.buffer.shape if s.view is None else s.view,
+            tuple(nodes(i) for i in s.index),
+            nodes(s.value),
+            s.accumulate,
+            s.buffer.dtype,
+        )
+        for s in stores
+    )
+    how = tuple((axis.extent, scheduled.of(axis)) for axis in axes.of)
+    key = (loops, tuple(scalars), stored, how, scheduled.lanes)
+    return Form(key, tuple(buffers.of))
+
+
+def _params(node: Scalar, buffers: Numbers, axes: Numbers) -> Hashable:
+    if node.op == "axis":
+        return axes(node.params[0])
+    if node.op == "read":
+        buffer, view = node.params
+        return buffers(buffer), buffer.dtype, view
+    if node.op == "reduce":
+        kind, over = node.params
+        return kind, tuple(map(axes, over))
+    if node.op == "bound":
+        return id(node)  # its error names the user's line
+    return node.params
