@@ -331,3 +331,43 @@ def test_no_rows_of_an_empty_table():
         eg.pad(rows, [(1, 1)]),
     ]
     assert_right(joined, {i: [], table: []})
+
+
+# Whole networks
+
+
+def network() -> tuple[list, dict]:
+    """A loss of a dense and a convolutional part, with its gradients, and values."""
+    rng = np.random.default_rng(0)
+    x, y = eg.input("x", ("batch", 33)), eg.input("y", ("batch",), "int64")
+    image = eg.input("image", ("batch", 2, 9, 9))
+    w = eg.parameter("w", (33, 21), init=rng.normal(size=(33, 21)))
+    k = eg.parameter("k", (5, 2, 3, 3), init=rng.normal(size=(5, 2, 3, 3)))
+    pooled = eg.max_pool2d(eg.relu(eg.conv2d(image, k, padding=1)), 2)
+    loss = eg.mean(eg.nn.cross_entropy(x @ w, y)) + eg.mean(eg.tanh(pooled))
+    drawn = {x: rng.normal(size=(19, 33)), image: rng.normal(size=(19, 2, 9, 9))}
+    return [loss, *eg.grad(loss, [w, k, x, image])], {**drawn, y: np.arange(19)}
+
+
+@pytest.mark.parametrize("target", [None, *TARGETS])
+def test_a_network_on_other_processors_and_many_threads(target):
+    if target and not host().has("avx2"):
+        pytest.skip("this machine has no AVX2")
+    outputs, values = network()
+    processor = named(*TARGETS[target]) if target else None
+    program = compiled(outputs, {}, processor, parallel=True)
+    results = [native(program, values, threads=n) for n in (1, 2, 3, 16)]
+    for other in results[1:]:
+        assert_same_bits(results[0], other)
+    for found, wanted in zip(results[0], evaluate(outputs, values), strict=True):
+        assert_close(found, wanted)
+
+
+def test_an_input_that_is_the_memory_of_a_state():
+    w = eg.state("w", (64,), init=np.arange(64.0), dtype="float64")
+    x = eg.input("x", (64,), "float64")
+    with settings():
+        f = eg.function([x], [x * 2], {w: w + x[::-1]})
+    (found,) = f(w.cell.array)
+    assert found.tolist() == (2 * np.arange(64.0)).tolist()
+    assert w.value.tolist() == [63.0] * 64
