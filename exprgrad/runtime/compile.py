@@ -79,6 +79,13 @@ class Request:
     updates: Mapping[Tensor, Tensor]
     slices: Slices | None = None
 
+    def listing(self, graph: Sequence[Tensor]) -> str:
+        """Outputs by their numbers, new values of states as `name'`."""
+        n = len(self.outputs)
+        results = {f"out{i}" if n > 1 else "out": y for i, y in enumerate(graph[:n], 1)}
+        new = {f"{s.name}'": y for s, y in zip(self.updates, graph[n:], strict=True)}
+        return listing({**results, **new})
+
 
 def compile_request(request: Request, target: Processor | None = None) -> Compiled:
     """Run all stages. Raises `CompileError`, which names the stage and the node.
@@ -97,7 +104,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     run = Stages()
     roots = [*request.outputs, *request.updates.values()]
     run.stages.append(Stage("graph", 0.0, lambda: listing(roots)))
-    graph = run("simplify", lambda: simplify(erase(roots)), listing, check)
+    graph = run("simplify", lambda: simplify(erase(roots)), request.listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
     fused = run("fuse", lambda: fuse(pieces), check=check_kernels)
     parts = run("split", lambda: split(fused), check=check_kernels)
