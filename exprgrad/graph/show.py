@@ -56,6 +56,18 @@ def listing(
     return "\n".join(_traced(node, row) if lines else row for node, row in rows)
 
 
+def new_values(updates: Mapping[Tensor, Tensor]) -> dict[str, Tensor]:
+    """The new value of each state as `name'`, with a number where names are equal."""
+    named: dict[str, Tensor] = {}
+    for state, new in updates.items():
+        name, n = f"{state.name}'", 1
+        while name in named:
+            n += 1
+            name = f"{state.name}'{n}"
+        named[name] = new
+    return named
+
+
 def _outputs(roots: list[Tensor]) -> dict[str, Tensor]:
     if len(roots) == 1:
         return {"out": roots[0]}

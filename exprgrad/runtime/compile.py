@@ -15,7 +15,7 @@ from exprgrad.backend.spelling import SLOW
 from exprgrad.backend.target import Target as Processor
 from exprgrad.graph.check import check
 from exprgrad.graph.dims import Dim
-from exprgrad.graph.show import listing
+from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.check import check_kernels, check_order
 from exprgrad.loop.cost import TYPICAL, Machine, assuming, work
@@ -83,8 +83,8 @@ class Request:
         """Outputs by their numbers, new values of states as `name'`."""
         n = len(self.outputs)
         results = {f"out{i}" if n > 1 else "out": y for i, y in enumerate(graph[:n], 1)}
-        new = {f"{s.name}'": y for s, y in zip(self.updates, graph[n:], strict=True)}
-        return listing({**results, **new})
+        new = dict(zip(self.updates, graph[n:], strict=True))
+        return listing({**results, **new_values(new)})
 
 
 def compile_request(request: Request, target: Processor | None = None) -> Compiled:

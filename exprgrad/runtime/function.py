@@ -13,7 +13,7 @@ from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import step
 from exprgrad.graph.mode import in_mode
 from exprgrad.graph.node import walk
-from exprgrad.graph.show import listing
+from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.arguments import (
     as_array,
@@ -71,10 +71,10 @@ class Function:
     def report(self) -> list[Stage]:
         """The stages of its making: what was written, then what the compiler made."""
         _, *made = self._program.report()
-        updates = {f"{state.name}'": new for state, new in self.updates.items()}
         written = [Stage("graph", 0.0, lambda: listing(self._named()))]
-        if updates:
-            written.append(Stage("updates", 0.0, lambda: listing(updates)))
+        if self.updates:
+            changes = new_values(self.updates)
+            written.append(Stage("updates", 0.0, lambda: listing(changes)))
         return [*written, *made]
 
     def _named(self) -> Mapping[str, Tensor] | list[Tensor]:

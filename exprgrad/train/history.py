@@ -24,6 +24,9 @@ class History(dict[str, list[float]]):
         self.epochs: list[int] = []
         self.stop_reason: str | None = None
 
+    def __missing__(self, name: str) -> list[float]:
+        raise KeyError(f"the history has no {name}; it has: {', '.join(self)}")
+
     def append(self, logs: Mapping[str, float]) -> None:
         """Add the numbers of one epoch."""
         self.epochs.append(int(logs["epoch"]))

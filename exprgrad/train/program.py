@@ -18,7 +18,7 @@ from exprgrad.graph.leaves import seed, step
 from exprgrad.graph.mode import in_mode, replaced
 from exprgrad.graph.node import walk
 from exprgrad.graph.reduction import mean
-from exprgrad.graph.show import listing
+from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.arguments import line_of, require_demands
 from exprgrad.runtime.function import checked_update
@@ -114,7 +114,7 @@ def training_program(
     written = (
         Stage("graph", 0.0, lambda: listing(outputs)),
         Stage("gradient", elapsed, lambda: listing(_slopes(shown["loss"], parameters))),
-        Stage("updates", 0.0, lambda: listing({f"{s.name}'": n for s, n in checked.items()})),
+        Stage("updates", 0.0, lambda: listing(new_values(checked))),
     )
     compiled = _program(shown, checked, {step: optimizer.count, seed: own_seed})
     return replace(compiled, written=written)

@@ -40,6 +40,12 @@ def test_a_hyper_parameter():
         eg.optim.SGD(0.1).rate = 0.2
 
 
+def test_a_quantity_of_the_history():
+    history = trainer().history
+    with pytest.raises(KeyError, match="the history has no acc; it has: "):
+        history["acc"]
+
+
 def test_a_stage():
     with fails(GraphError, "no one stage is called 'ptx'; there are graph", "assembly"):
         eg.explain(step(), "ptx")

@@ -111,3 +111,11 @@ def test_slow_ways_are_noted_with_the_users_line() -> None:
     (note,) = eg.explain(eg.function([x], x**0.3)).notes
     assert note.startswith("pow of float64 calls the C library for each element")
     assert "x**0.3" in note
+
+
+def test_states_of_one_name_are_told_apart() -> None:
+    a, b = eg.state("count"), eg.state("count")
+    account = eg.explain(eg.function([], {"sum": a + b}, {a: a + 1, b: b + 2}))
+    assert account["graph"].endswith("sum: f32 = count + count")
+    for stage in ("updates", "rewritten graph"):
+        assert account[stage].endswith("count': f32 = count + 1.0\ncount'2: f32 = count + 2.0")

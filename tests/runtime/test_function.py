@@ -210,6 +210,8 @@ def test_repr() -> None:
     f = eg.function([X], X @ w, {w: w + 1})
     assert repr(f) == "<function (x: f32[batch, 3]) -> f32[batch], updates w>"
     assert f.inputs == (X,) and list(f.updates) == [w]
+    named = eg.function([X], {"twice": X * 2})
+    assert repr(named) == "<function (x: f32[batch, 3]) -> twice: f32[batch, 3]>"
     assert repr(eg.function([])) == "<function () -> nothing>"
 
 
