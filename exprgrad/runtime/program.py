@@ -17,7 +17,7 @@ from exprgrad.graph import dims as sizes
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
-from exprgrad.runtime.choice import CORES, Choice
+from exprgrad.runtime.choice import Choice
 from exprgrad.runtime.compile import Compiled, Request, compile_request
 from exprgrad.runtime.report import Stage
 
@@ -27,7 +27,7 @@ LINE = 64
 # Below this many additions a call is over before another thread has woken.
 WORK_OF_CALL = 1_000_000
 MOST_CHOICES = 64
-POOL = Pool(max(CORES, 16))
+POOL = Pool(256)
 
 
 def aligned(nbytes: int) -> NDArray[np.uint8]:
@@ -157,9 +157,8 @@ class Call:
             for buffer in self.program.compiled.outputs
         ]
         inputs = dict(zip(self.inputs, separate, strict=True))
-        self._choice(dims).timed(
-            1, lambda threads: self.program.run(inputs, dims, outputs, threads=threads)
-        )
+        for _, _, threads in self._choice(dims).slices(1):
+            self.program.run(inputs, dims, outputs, threads=threads)
         return outputs
 
     def _choice(self, dims: Mapping[str, int]) -> Choice:

@@ -87,10 +87,10 @@ class Epoch:
             np.zeros(last - first, buffer.dtype.numpy)
             for buffer in self._program.compiled.outputs
         ]
-        span = (first, last, len(order), batch_size)
-        self._choice.timed(
-            last - first, lambda threads: self._program.run(arrays, dims, records, span, threads)
-        )
+        for start, end, threads in self._choice.slices(last - first):
+            span = (first + start, first + end, len(order), batch_size)
+            places = [record[start:] for record in records]
+            self._program.run(arrays, dims, places, span, threads)
         return dict(zip(self.names, records, strict=True))
 
     def _dims(self, arrays: Mapping[Tensor, Array]) -> dict[str, int]:
