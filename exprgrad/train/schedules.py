@@ -59,8 +59,10 @@ def step_decay(rate: Number, factor: float, every: int) -> Tensor:
     """rate * factor^floor(t / every)
 
     >>> import exprgrad as eg
+    >>> eg.step.value = 10
     >>> float(eg.function([], step_decay(1.0, 0.5, 10))())
-    1.0
+    0.5
+    >>> eg.step.value = 0
     """
     times = floor(_t() / _positive("every", every))
     return _exact(rate) * pow(_exact(factor), times)
