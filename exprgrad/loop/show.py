@@ -193,8 +193,8 @@ def _needs_name(node: Scalar, text: Text, uses: int, is_root: bool) -> bool:
 
 def _is_large(node: Scalar, text: Text) -> bool:
     """Whether a formula is worth a line, where it would be written or run again."""
-    large = len(text.text) > SHORT or COSTS.get(node.op, 1) >= DEAR
-    return large and _may_be_named(node)
+    dear = node.dtype.kind == "f" and COSTS.get(node.op, 1) >= DEAR
+    return (dear or len(text.text) > SHORT) and _may_be_named(node)
 
 
 def _may_be_named(node: Scalar) -> bool:
