@@ -124,11 +124,15 @@ def _leaf(
 def _vector_axis(
     stores: list[Store], own: tuple[Axis, ...], reduces: list[Scalar], lanes: int
 ) -> Axis | None:
-    """The last axis of the store, unless vectors run better along the summed axes."""
-    if not own or not _may_be_vector(own[-1], stores):
+    """The axis of the store along which memory is read and written best, the last where
+    they are equal; none where vectors run better along the summed axes.
+    """
+    candidates = [axis for axis in reversed(own) if _may_be_vector(axis, stores)]
+    if not candidates:
         return None
-    along = _cost(stores, own[-1], lanes) <= _cost_across(stores, reduces, lanes)
-    return own[-1] if along else None
+    costs = {axis: _cost(stores, axis, lanes) for axis in candidates}
+    best = min(candidates, key=lambda axis: costs[axis])
+    return best if costs[best] <= _cost_across(stores, reduces, lanes) else None
 
 
 def _may_be_vector(axis: Axis, stores: list[Store]) -> bool:
@@ -145,7 +149,7 @@ def _sums_lanes(node: Scalar) -> bool:
     """Whether a reduction may run along a vector of its last axis."""
     axis = node.params[1][-1]
     reads = [n for n in walk(node.args) if n.op == "read"]
-    inside = any(n.op == "reduce" for n in walk(node.args))
+    inside = any(n.op == "reduce" and axis in ir.free_axes(n) for n in walk(node.args))
     unit = all(ir.offset(n).factor_of(axis) in (0, 1) for n in reads)
     return not inside and unit and axis.extent != 1
 
