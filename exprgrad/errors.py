@@ -82,6 +82,16 @@ class IndexOutOfRange(ExprgradError, IndexError):
     """A gather or scatter met an index outside its axis."""
 
 
+def out_of_range(
+    index: int, size: int, wraps: bool, where: Where | None = None
+) -> IndexOutOfRange:
+    """The error for an index of an axis, or, where none `wraps`, for a class number."""
+    rule = f"index {index} is outside an axis of {size}"
+    if not wraps:
+        rule = f"class {index} is none of the {size} classes, which begin with 0"
+    return IndexOutOfRange(rule, where)
+
+
 class NonFiniteError(ExprgradError, ArithmeticError):
     """A NaN or an infinity where finite numbers were asked for."""
 

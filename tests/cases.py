@@ -400,6 +400,17 @@ CASES: list[Case] = [
         high=5,
         differentiable=False,
     ),
+    _one(
+        "bound",
+        "classes",
+        lambda i: movement.bound(i, 5, wraps=False),
+        lambda i: i,
+        ("batch", 3),
+        dtypes=INTS,
+        low=0,
+        high=5,
+        differentiable=False,
+    ),
     # reductions
     *_reduction("sum", lambda x, axis: np.sum(x, axis, x.dtype), eg.sum),
     _one("sum", "empty", lambda x: x.sum(0), lambda x: np.sum(x, 0, x.dtype), *EMPTY),

@@ -193,21 +193,20 @@ class Emitter:
         return random(level.code, node.dtype, lanes, name, count, seeded, key), lanes
 
     def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
-        """An index that counts from the front; a bad one is reported and becomes 0."""
+        """An index of an element that exists; a bad one is reported and becomes 0."""
         lanes = max(self.value(a, level, point)[1] for a in node.args)
         index, *used = (self.vector(a, level, point, lanes) for a in node.args)
         code, kind = level.code, Kind("i64", lanes)
         size = splat(code, INDEX, self.size(node.params[0]), lanes)
-        negative = code.op(f"icmp slt {kind} {index}, {kind.splat(0)}")
-        moved = code.op(f"add {kind} {index}, {size}")
-        wrapped = select(code, kind, negative, moved, index)
-        outside = code.op(f"icmp uge {kind} {wrapped}, {size}")
+        _, wraps = node.params
+        place = _from_the_front(code, kind, index, size) if wraps else index
+        outside = code.op(f"icmp uge {kind} {place}, {size}")
         bad, vector = outside, level.vector_of(ir.free_axes(node))
         mask = vector[1].mask_at(point.get(vector[0], 0)) if vector else None
         for flags in (*used, *([mask] if mask is not None else [])):
             bad = code.op(f"and {kind.with_element('i1')} {bad}, {flags}")
         self._report(code, node, kind, bad, index)
-        return select(code, kind, outside, kind.splat(0), wrapped), lanes
+        return select(code, kind, outside, kind.splat(0), place), lanes
 
     def _report(self, code: Code, node: Scalar, kind: Kind, outside: str, index: str) -> None:
         """Leave the number of the check and the bad index where the caller looks."""
@@ -282,6 +281,12 @@ def _place(node: Scalar, level: Level, point: Point) -> tuple[Level, tuple[objec
     if not axes:
         return home, (node,)
     return home, (node, *(point.get(axis, 0) for axis in home.tiled(axes)))
+
+
+def _from_the_front(code: Code, kind: Kind, index: str, size: str) -> str:
+    """An index whose negative values count from the end, as one that has none."""
+    negative = code.op(f"icmp slt {kind} {index}, {kind.splat(0)}")
+    return select(code, kind, negative, code.op(f"add {kind} {index}, {size}"), index)
 
 
 def _operands(node: Scalar) -> list[Scalar]:

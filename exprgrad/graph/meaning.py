@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from exprgrad.errors import IndexOutOfRange
+from exprgrad.errors import out_of_range
 from exprgrad.graph.dtype import convert
 from exprgrad.graph.philox import uniform
 
@@ -39,11 +39,10 @@ def _sigmoid(n: SimpleNamespace, x: Array) -> Array:
 
 
 def _bound(n: SimpleNamespace, index: Array) -> Array:
-    outside = index[(index < -n.size) | (index >= n.size)]
+    lowest = -n.size if n.wraps else 0
+    outside = index[(index < lowest) | (index >= n.size)]
     if outside.size:
-        raise IndexOutOfRange(
-            f"index {outside[0]} is outside an axis of {n.size}", n.where
-        )
+        raise out_of_range(outside[0], n.size, n.wraps, n.where)
     return np.where(index < 0, index + n.size, index)
 
 

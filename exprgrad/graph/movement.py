@@ -7,7 +7,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from exprgrad.errors import DTypeError, IndexOutOfRange, ShapeError
+from exprgrad.errors import DTypeError, ShapeError, out_of_range
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Dim, Monomial, Shape, Size, as_size, count
 from exprgrad.graph.elementwise import (
@@ -194,8 +194,9 @@ def iota(size: Size) -> Tensor:
     return apply("iota", (), (as_size(size),))
 
 
-def bound(index: Operand, size: Size) -> Tensor:
-    """An index checked when the program runs: negative ones count from the end.
+def bound(index: Operand, size: Size, wraps: bool = True) -> Tensor:
+    """An index checked when the program runs; negative ones count from the end if it
+    `wraps`, and name nothing if it does not, as the numbers of classes.
 
     An index outside `size` is an `IndexOutOfRange` error of the call.
     """
@@ -204,15 +205,15 @@ def bound(index: Operand, size: Size) -> Tensor:
         raise DTypeError(f"an index is of integers, not {given.type}")
     exact = astype(given, dtypes.int64)
     if exact.op == "constant" and isinstance(size, int):
-        return _bound_literal(exact, size)
-    return apply("bound", (exact,), (size,))
+        return _bound_literal(exact, size, wraps)
+    return apply("bound", (exact,), (size, wraps))
 
 
-def _bound_literal(index: Tensor, size: int) -> Tensor:
+def _bound_literal(index: Tensor, size: int, wraps: bool) -> Tensor:
     array = index.params[0].array
-    outside = array[(array < -size) | (array >= size)]
+    outside = array[(array < (-size if wraps else 0)) | (array >= size)]
     if outside.size:
-        raise IndexOutOfRange(f"index {outside[0]} is outside an axis of {size}")
+        raise out_of_range(outside[0], size, wraps)
     return constant(np.where(array < 0, array + size, array))
 
 

@@ -254,7 +254,7 @@ OPS: dict[str, Op] = {
     "logical_not": _LOGIC,
     "where": Op((), _where),
     "cast": Op(("dtype",), _cast),
-    "bound": Op(("size",), _same, "i"),
+    "bound": Op(("size", "wraps"), _same, "i"),
     # reductions
     "sum": _REDUCE,
     "max": _REDUCE,

@@ -66,8 +66,7 @@ def _chosen(logits: Tensor, target: Tensor) -> Tensor:
         raise ShapeError(
             f"cross_entropy: the number of classes is a number, not {classes}"
         )
-    # A negative index counts from the end elsewhere; no class has a negative number.
-    checked = bound(where(index < 0, index - classes, index), classes)
+    checked = bound(index, classes, wraps=False)
     return equal(expand_dims(checked, index.ndim), iota(classes))
 
 

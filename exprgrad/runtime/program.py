@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from exprgrad.backend.barrier import FLAGS_SIZE
 from exprgrad.backend.program import CONTEXT
 from exprgrad.backend.threads import Pool
-from exprgrad.errors import IndexOutOfRange
+from exprgrad.errors import out_of_range
 from exprgrad.graph import dims as sizes
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
@@ -127,8 +127,8 @@ class Program:
         number, index = (int(n) for n in self._status)
         checks = {n: node for node, n in self.compiled.layout.checks.items()}
         node = checks[number]
-        size = sizes.evaluate(node.params[0], dims)
-        raise IndexOutOfRange(f"index {index} is outside an axis of {size}", node.where)
+        size, wraps = node.params
+        raise out_of_range(index, sizes.evaluate(size, dims), wraps, node.where)
 
 
 class Call:

@@ -37,9 +37,15 @@ def test_of_a_call_that_then_changes_nothing(index):
 def test_a_class_that_the_logits_do_not_have():
     logits = eg.input("logits", ("batch", 5))
     f = eg.function([logits, ROWS], eg.nn.cross_entropy(logits, ROWS))
-    for label in (5, -1):
-        with fails(IndexOutOfRange, "outside an axis of 5", "cross_entropy", made_elsewhere=True):
+    for label in (5, -1, -5, 2**62, -(2**63)):
+        rule = f"class {label} is none of the 5 classes, which begin with 0"
+        with fails(IndexOutOfRange, rule, "cross_entropy", made_elsewhere=True):
             f(np.zeros((2, 5)), [0, label])
+
+
+def test_a_class_that_is_known_when_written():
+    with fails(IndexOutOfRange, "class -1 is none of the 5 classes"):
+        eg.nn.cross_entropy(eg.input("logits", (2, 5)), np.array([0, -1]))
 
 
 def test_in_the_second_epoch():
