@@ -134,7 +134,7 @@ def test_bad_label_leaves_the_steps_before_it(model, bad, threads, monkeypatch):
     labels[model.order[2 * 4 + 3]] = bad  # a row of the third step
     model.reset()
     _, states = model.by_numpy(4, 2)
-    with pytest.raises(IndexOutOfRange, match="is outside an axis of 3") as caught:
+    with pytest.raises(IndexOutOfRange, match=f"class {bad} is none of the 3") as caught:
         model.epoch().run({**model.data, "y": labels}, model.order, 4, 0, 6)
     assert "test_step.py" in str(caught.value)
     for got, wanted in zip(model.states(), states, strict=True):
