@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Protocol
@@ -68,6 +69,8 @@ class Cell:
         self._shape = shape
         self._dtype = dtype
         self._array: Array | None = None
+        # Held by a program that updates states while it reads or writes this one.
+        self.lock = threading.Lock()
 
     @property
     def array(self) -> Array:

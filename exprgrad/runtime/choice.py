@@ -16,6 +16,8 @@ from exprgrad import config
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+MOST_THREADS = 256  # whatever is asked for
+
 # Seconds: a trial, the longest slice, the first and the longest wait between trials.
 TRIAL = 0.002
 SLICE = 0.05
@@ -44,7 +46,7 @@ class Choice:
         """(first, end, threads) of each slice; the time between is measured."""
         asked = config.THREADS()
         if asked or self.many == 1:
-            yield 0, steps, asked or 1
+            yield 0, steps, min(asked or 1, MOST_THREADS)
             return
         first = 0
         while first < steps:

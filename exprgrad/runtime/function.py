@@ -181,7 +181,8 @@ def _flattened(
             zip(keys, results, strict=True)
         )
     if isinstance(outputs, list | tuple):
-        return list(outputs), type(outputs)
+        # A named tuple is made of a list by a method of its own.
+        return list(outputs), getattr(outputs, "_make", type(outputs))
     return [outputs], lambda results: results[0]
 
 

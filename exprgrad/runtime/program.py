@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from exprgrad.graph import dims as sizes
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
-from exprgrad.runtime.choice import Choice
+from exprgrad.runtime.choice import MOST_THREADS, Choice
 from exprgrad.runtime.compile import Compiled, Request, compile_request
 from exprgrad.runtime.report import Stage
 
@@ -27,7 +28,7 @@ LINE = 64
 # Below this many additions a call is over before another thread has woken.
 WORK_OF_CALL = 1_000_000
 MOST_CHOICES = 64
-POOL = Pool(256)
+POOL = Pool(MOST_THREADS)
 
 
 def aligned(nbytes: int) -> NDArray[np.uint8]:
@@ -38,13 +39,17 @@ def aligned(nbytes: int) -> NDArray[np.uint8]:
 
 
 class Program:
-    """Compiled code with the memory it works in. Calls from several threads queue up."""
+    """Compiled code with the memory it works in.
+
+    Calls from several threads queue up, and so do programs that update states of which
+    they share one: no update is lost. A program that only reads states waits for none.
+    """
 
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
         self.notes = compiled.notes
         layout = compiled.layout
-        self._lock = threading.Lock()
+        self._locks = [threading.Lock(), *self._shared_locks()]
         self._address = compiled.library.address("run")
         self._slots: dict[Buffer, list[int]] = {}
         for slot, buffer in enumerate(b for table in compiled.tables for b in table):
@@ -62,9 +67,17 @@ class Program:
         self._kept = [self._own(buffer) for buffer in self._slots]
 
     @property
-    def states(self) -> list[Tensor]:
-        """The parameters and states that the program reads or writes."""
-        return [b.source for b in self._slots if b.role == "state" and b.source is not None]
+    def updated(self) -> list[Tensor]:
+        """The parameters and states that the program writes."""
+        written = set().union(*(s.kernel.writes() for s in self.compiled.kernels))
+        return [b.source for b in written if b.role == "state" and b.source is not None]
+
+    def _shared_locks(self) -> list[threading.Lock]:
+        """Those of all states, in one order for all programs, if any is updated."""
+        used = {buffer for table in self.compiled.tables for buffer in table}
+        cells = {b.source.cell for b in used if b.role == "state" and b.source is not None}
+        ordered = sorted(cells, key=lambda cell: cell.number)
+        return [cell.lock for cell in ordered] if self.updated else []
 
     def _enter(self, buffer: Buffer, pointer: int) -> None:
         """Let every kernel that works on a buffer find it."""
@@ -96,7 +109,9 @@ class Program:
         Raises `IndexOutOfRange` naming the user's line, the index and the size; then no
         state has been written by the step that met it.
         """
-        with self._lock:
+        with ExitStack() as held:
+            for lock in self._locks:
+                held.enter_context(lock)
             self._place(dims)
             for buffer in self._inputs:
                 assert buffer.source is not None
@@ -113,8 +128,9 @@ class Program:
         """Enter the run-time sizes, and with them the places of the temporaries."""
         if self._placed == dims:
             return
-        layout = self.compiled.layout
-        for name, slot in layout.dims.items():
+        # Until all is entered no sizes are placed: there may be no memory for these.
+        self._placed = None
+        for name, slot in self.compiled.layout.dims.items():
             self._dims[slot] = dims.get(name, 0)
         found = plan(self.compiled.needed, dims)
         if self._arena.size < found.nbytes:
@@ -138,7 +154,7 @@ class Call:
         self.program = program
         self.inputs = tuple(inputs)
         self._choices: dict[tuple[int, ...], Choice] = {}
-        self._written = [state.cell.array for state in program.states]
+        self._updated = [state.cell.array for state in program.updated]
 
     @property
     def notes(self) -> list[str]:
@@ -164,15 +180,17 @@ class Call:
     def _choice(self, dims: Mapping[str, int]) -> Choice:
         """The number of threads is learned for each combination of sizes."""
         key = tuple(dims.values())
-        if key not in self._choices:
+        found = self._choices.get(key)
+        if found is None:
             if len(self._choices) >= MOST_CHOICES:
                 self._choices.clear()
-            self._choices[key] = Choice(self.program.compiled.work(dims), WORK_OF_CALL)
-        return self._choices[key]
+            found = Choice(self.program.compiled.work(dims), WORK_OF_CALL)
+            self._choices[key] = found
+        return found
 
     def _apart(self, array: Array) -> Array:
-        """An array that no state's memory overlaps."""
-        overlaps = any(np.may_share_memory(array, state) for state in self._written)
+        """An array that no memory overlaps which the call writes to."""
+        overlaps = any(np.may_share_memory(array, state) for state in self._updated)
         return array.copy() if overlaps else array
 
 
