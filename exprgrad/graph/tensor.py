@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,7 +29,9 @@ class Constant:
         self.array: NDArray[Any] = np.array(array, dtype.numpy, order="C")
         self.array.flags.writeable = False
         self.dtype = dtype
-        self._key = (dtype, self.array.shape, self.array.tobytes())
+        # A digest stands for the bytes, so that a large array is not kept twice.
+        digest = blake2b(self.array.tobytes()).digest()
+        self._key = (dtype, self.array.shape, digest)
 
     def __hash__(self) -> int:
         return hash(self._key)
