@@ -24,6 +24,7 @@ from exprgrad.loop.ir import Buffer, Kernel, scalars
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
+from exprgrad.loop.pack import pack
 from exprgrad.loop.phases import checks_index, phases
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
@@ -107,7 +108,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     graph = run("simplify", lambda: simplify(erase(roots)), request.listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
     fused = run("fuse", lambda: fuse(pieces), check=check_kernels)
-    parts = run("split", lambda: split(fused), check=check_kernels)
+    parts = run("split", lambda: pack(split(fused)), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
     needed = run("plan", lambda: _needed(scheduled))
