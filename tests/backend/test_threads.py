@@ -115,16 +115,16 @@ def test_too_many() -> None:
 
 
 def test_threads_end_with_their_pool() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     pool = Pool(3)
     pool.each(lambda thread: None, 3)
-    assert threading.active_count() == before + 2
+    own = set(threading.enumerate()) - before
+    assert len(own) == 2
     del pool
     gc.collect()
-    deadline = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    for thread in own:
+        thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in own)
 
 
 def test_callers_take_turns() -> None:
