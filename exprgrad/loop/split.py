@@ -5,8 +5,9 @@
     for b < n // 4096: part[b] = sum over t < 4096: x[b * 4096 + t]
     y = (sum over b: part[b]) + (sum over t < n % 4096: x[n // 4096 * 4096 + t])
 
-A sum over several axes is divided along the first. How it is divided depends on sizes
-only, and so does the order of its additions.
+A sum over several axes is divided along the first that is long enough: into its
+iterations where they are few, else into blocks of them. How it is divided depends on
+sizes only, and so does the order of its additions.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 BLOCK = 4096
 FEW = 64
 LONG = 16 * BLOCK
+PARTS = 8
 COMBINE = {"sum": "add", "max": "maximum", "min": "minimum"}
 
 
@@ -38,41 +40,44 @@ def _parts(kernel: Kernel) -> list[Kernel]:
     few = points(store.axes) <= FEW and ir.free_axes(node) <= set(store.axes)
     if not few or kind not in COMBINE or points(axes) < LONG:
         return [kernel]
-    if len(axes) > 1 and typical(axes[0].extent) >= 8:
-        return _along(store, node, axes[0])
-    return _blocks(store, node) if len(axes) == 1 else [kernel]
+    axis = next(a for a in axes if typical(a.extent) >= PARTS or a is axes[-1])
+    if len(axes) == 1 or typical(axis.extent) >= LONG:
+        return _blocks(store, node, axis)
+    return _along(store, node, axis)
 
 
 def _along(store: Store, node: Scalar, axis: Axis) -> list[Kernel]:
-    """One partial result for each iteration of the first summed axis."""
+    """One partial result for each iteration of a summed axis."""
     kind, axes = node.params
-    inner = ir.reduction(kind, node.args, axes[1:])
+    inner = ir.reduction(kind, node.args, tuple(a for a in axes if a is not axis))
     buffer, first = _partial(store, axis, inner)
     over = Axis(axis.name, axis.extent)
     total = ir.reduction(kind, (_read(buffer, over, store),), (over,))
     return [first, _final(store, node, total)]
 
 
-def _blocks(store: Store, node: Scalar) -> list[Kernel]:
-    """One partial result for each block of the summed axis, and the rest."""
-    kind, (axis,) = node.params
+def _blocks(store: Store, node: Scalar, axis: Axis) -> list[Kernel]:
+    """One partial result for each block of a summed axis, and the rest."""
+    kind, axes = node.params
     count: Size = axis.extent // BLOCK
     outer, inner = Axis("b", count), Axis("t", BLOCK)
-    body = _moved(node, axis, ir.times(ir.axis_value(outer), BLOCK), inner)
-    buffer, first = _partial(store, outer, ir.reduction(kind, body, (inner,)))
+    block = _part(node, axis, ir.times(ir.axis_value(outer), BLOCK), inner)
+    buffer, first = _partial(store, outer, block)
     over = Axis("b", count)
     total = ir.reduction(kind, (_read(buffer, over, store),), (over,))
     rest = axis.extent - count * BLOCK
     if rest != 0:
-        tail = Axis("t", rest)
-        last = ir.reduction(kind, _moved(node, axis, ir.size(count * BLOCK), tail), (tail,))
+        last = _part(node, axis, ir.size(count * BLOCK), Axis("t", rest))
         total = ir.scalar(COMBINE[kind], (total, last), (), node.dtype)
     return [first, _final(store, node, total)]
 
 
-def _moved(node: Scalar, axis: Axis, start: Scalar, inner: Axis) -> tuple[Scalar, ...]:
+def _part(node: Scalar, axis: Axis, start: Scalar, inner: Axis) -> Scalar:
+    """The reduction with the iterations `start + inner` in place of all of `axis`."""
+    kind, axes = node.params
     place = ir.add(start, ir.axis_value(inner))
-    return tuple(ir.substitute_all(node.args, {ir.axis_value(axis): place}))
+    body = ir.substitute_all(node.args, {ir.axis_value(axis): place})
+    return ir.reduction(kind, tuple(body), tuple(inner if a is axis else a for a in axes))
 
 
 def _partial(store: Store, outer: Axis, value: Scalar) -> tuple[Buffer, Kernel]:
