@@ -58,7 +58,7 @@ def _along(store: Store, node: Scalar, axis: Axis) -> list[Kernel]:
 
 def _blocks(store: Store, node: Scalar, axis: Axis) -> list[Kernel]:
     """One partial result for each block of a summed axis, and the rest."""
-    kind, axes = node.params
+    kind = node.params[0]
     count: Size = axis.extent // BLOCK
     outer, inner = Axis("b", count), Axis("t", BLOCK)
     block = _part(node, axis, ir.times(ir.axis_value(outer), BLOCK), inner)
