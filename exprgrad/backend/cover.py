@@ -7,8 +7,19 @@ is computed in the same way whoever computes it.
 
 from __future__ import annotations
 
-from exprgrad.backend.arith import fixed_mask, floor_div, known, least, most, whole
-from exprgrad.backend.level import RUN_TIME, Bound
+from collections.abc import Sequence
+from dataclasses import replace
+
+from exprgrad.backend.arith import (
+    fixed_mask,
+    floor_div,
+    known,
+    least,
+    most,
+    run_mask,
+    whole,
+)
+from exprgrad.backend.level import RUN_TIME, Bound, Level, Loop, open_loop
 from exprgrad.backend.scope import Scope
 from exprgrad.loop.ir import Axis
 
@@ -34,6 +45,32 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
         span = (most(code, low, full), least(code, high, n), lanes)
         pieces.append((span, Bound("", 1, lanes, mask)))
     return pieces
+
+
+def runs(span: Span) -> int | None:
+    """How often a piece runs where that is known to be never or once, else None."""
+    start, stop, step = span
+    first, last = known(start), known(stop)
+    if first is None or last is None or last - first > step:
+        return None
+    return int(first < last)
+
+
+def open_piece(
+    scope: Scope,
+    level: Level,
+    axis: Axis,
+    span: Span,
+    bound: Bound,
+    carried: Sequence[tuple[str, str]] = (),
+) -> Loop:
+    """Begin the loop over a piece; a mask counted at run time is there in its level."""
+    loop = open_loop(level, axis, span, bound, carried)
+    if bound.mask == RUN_TIME:
+        here, n = loop.level.axes[axis], scope.size(axis.extent)
+        mask = run_mask(loop.level.code, n, here.start, bound.lanes)
+        loop.level.axes[axis] = replace(here, mask=mask)
+    return loop
 
 
 def _share(scope: Scope, axis: Axis, block: int) -> tuple[str, str]:

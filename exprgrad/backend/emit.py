@@ -16,13 +16,11 @@ from exprgrad.backend.arith import (
     INDEX,
     floor_div,
     iota,
-    known,
-    run_mask,
     select,
     splat,
 )
-from exprgrad.backend.cover import cover
-from exprgrad.backend.level import RUN_TIME, Level, open_loop
+from exprgrad.backend.cover import cover, open_piece, runs
+from exprgrad.backend.level import Level
 from exprgrad.backend.outline import call, called_in
 from exprgrad.backend.philox import random
 from exprgrad.backend.reduce import reduce
@@ -83,20 +81,15 @@ class Emitter:
                 self._loops(inside, depth, axis, level)
 
     def _loops(self, stores: Sequence[Store], depth: int, axis: Axis, level: Level) -> None:
-        for (start, stop, step), bound in cover(self, axis):
-            first, last = known(start), known(stop)
-            if first is not None and last is not None and last - first <= step:
-                if first < last:
-                    inside = level.inside(axis, replace(bound, start=start))
-                    self._nest(stores, depth + 1, inside)
-                continue
-            loop = open_loop(level, axis, (start, stop, step), bound)
-            if bound.mask == RUN_TIME:
-                here, n = loop.level.axes[axis], self.size(axis.extent)
-                mask = run_mask(loop.level.code, n, here.start, bound.lanes)
-                loop.level.axes[axis] = replace(here, mask=mask)
-            self._nest(stores, depth + 1, loop.level)
-            loop.close()
+        for span, bound in cover(self, axis):
+            times = runs(span)
+            if times is None:
+                loop = open_piece(self, level, axis, span, bound)
+                self._nest(stores, depth + 1, loop.level)
+                loop.close()
+            elif times == 1:
+                inside = level.inside(axis, replace(bound, start=span[0]))
+                self._nest(stores, depth + 1, inside)
 
     def _points(self, stores: Sequence[Store], level: Level) -> None:
         """All points of the tile; at each every value first, then every store."""

@@ -21,7 +21,7 @@ from exprgrad.backend.level import Level, Loop, open_loop
 from exprgrad.backend.target import Target
 from exprgrad.backend.text import Block, Code, Function, Module
 from exprgrad.loop.ir import Axis, Buffer
-from exprgrad.loop.phases import checks_index, phases, writes_state
+from exprgrad.loop.phases import writes_state
 from exprgrad.loop.same import form
 from exprgrad.loop.schedule import Scheduled
 
@@ -54,11 +54,15 @@ class Emitted:
 
 
 def emit_program(
-    kernels: Sequence[Scheduled], target: Target, slices: Slices | None = None
+    kernels: Sequence[Scheduled],
+    phases: Sequence[int],
+    target: Target,
+    slices: Slices | None = None,
 ) -> Emitted:
     """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`.
 
-    Kernels that differ in their buffers alone share one function.
+    `phases` numbers the phase of each kernel: threads wait between two of them. Kernels
+    that differ in their buffers alone share one function.
     """
     module = Module(target=target)
     layout = Layout()
@@ -75,7 +79,7 @@ def emit_program(
             Emitter(scheduled, function, layout, each.buffers).emit()
     names = [functions[each.key] for each in forms]
     tables = tuple(each.buffers for each in forms)
-    Entry(module, kernels, Calls(names, tables), layout, slices).emit()
+    Entry(module, kernels, phases, Calls(names, tables), layout, slices).emit()
     return Emitted(str(module), layout, tables)
 
 
@@ -98,12 +102,13 @@ class Entry:
         self,
         module: Module,
         kernels: Sequence[Scheduled],
+        phases: Sequence[int],
         calls: Calls,
         layout: Layout,
         slices: Slices | None,
     ) -> None:
         self.calls = calls
-        self.phases = phases(kernels, any(map(checks_index, kernels)))
+        self.phases = phases
         attributes = module.target.attributes if module.target else ""
         arguments = "ptr %context, i64 %thread, i64 %threads"
         self.function = Function(module, "run", arguments, attributes)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 
-from exprgrad.backend.arith import both, fixed_mask, known, run_mask, select, whole
+from exprgrad.backend.arith import both, fixed_mask, known, select, whole
+from exprgrad.backend.cover import open_piece, runs
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
@@ -117,20 +118,14 @@ def _span(
     bound: Bound,
 ) -> list[Total]:
     """A loop over vectors from one end to another."""
-    start, stop = ends
-    width = bound.tile * bound.lanes
-    first, last = known(start), known(stop)
+    span = (*ends, bound.tile * bound.lanes)
     sides = range(bound.tile)
     points = [{**point, axis: side} for side in sides for point in state.points]
-    if first is not None and last is not None and last - first <= width:
-        inside = level.inside(axis, replace(bound, start=start))
-        return _combined(state, inside, totals, points) if first < last else totals
-    loop = open_loop(level, axis, (start, stop, width), bound, _carried(state, totals))
-    if bound.mask == RUN_TIME:
-        here = loop.level.axes[axis]
-        n = state.scope.size(axis.extent)
-        mask = run_mask(loop.level.code, n, here.start, bound.lanes)
-        loop.level.axes[axis] = replace(here, mask=mask)
+    times = runs(span)
+    if times is not None:
+        inside = level.inside(axis, replace(bound, start=span[0]))
+        return _combined(state, inside, totals, points) if times == 1 else totals
+    loop = open_piece(state.scope, level, axis, span, bound, _carried(state, totals))
     inner = _combined(state, loop.level, _grouped(state, loop.names), points)
     return _grouped(state, loop.close(_names(inner)))
 

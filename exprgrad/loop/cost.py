@@ -70,12 +70,3 @@ def work(kernel: Kernel) -> int:
             total += COSTS.get(node.op, 1) * points(ir.free_axes(node) & around)
             stack += [(argument, inner) for argument in node.args]
     return total
-
-
-def flops(kernel: Kernel) -> int:
-    """Floating-point operations of the sums of products, two a product."""
-    return sum(
-        2 * points(ir.free_axes(node)) * points(node.params[1])
-        for node in ir.scalars(kernel)
-        if node.op == "reduce" and node.params[0] == "sum"
-    )

@@ -24,7 +24,6 @@ from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Shape, Size
 from exprgrad.graph.dtype import DType
 from exprgrad.graph.node import Node, Type, intern, walk
-from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Constant, Tensor
 
 _numbers = itertools.count()
@@ -227,10 +226,10 @@ def value_of(node: Scalar) -> int | None:
     return int(node.params[0].array) if node.op == "constant" else None
 
 
-def both(a: Scalar | None, b: Scalar | None) -> Scalar | None:
-    """The condition that both hold; None is the condition that always holds."""
-    if a is None or b is None or a is b:
-        return a if b is None else b
+def both(a: Scalar, b: Scalar) -> Scalar:
+    """The condition that both hold."""
+    if a is b:
+        return a
     return scalar("logical_and", (a, b), (), dtypes.bool_)
 
 
@@ -383,8 +382,3 @@ def replaced(store: Store, images: Mapping[Scalar, Scalar], axes: Mapping[Axis, 
         index=tuple(index),
         value=value,
     )
-
-
-def is_arithmetic(node: Scalar) -> bool:
-    """Whether a scalar is an elementwise operation of the language above."""
-    return node.op in OPS and OPS[node.op].group == "elementwise"

@@ -41,15 +41,15 @@ class Touched:
                 touched[buffer] = touched.get(buffer, False) or many
 
 
-def phases(kernels: Sequence[Scheduled], check_before_states: bool) -> list[int]:
+def phases(kernels: Sequence[Scheduled]) -> list[int]:
     """The number of the phase in which each kernel runs.
 
-    With `check_before_states` a phase begins with the first kernel that writes a state:
-    there the threads agree whether an index was out of range.
+    Where an index may be out of range, a phase begins with the first kernel that writes
+    a state: there the threads agree whether one was.
     """
     result: list[int] = []
     phase, touched = 0, Touched()
-    pending = check_before_states
+    pending = any(map(checks_index, kernels))
     for scheduled in kernels:
         late = pending and writes_state(scheduled)
         if late or touched.conflicts(scheduled):

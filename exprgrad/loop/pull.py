@@ -119,7 +119,7 @@ def conjunction(conditions: Sequence[Scalar]) -> Scalar | None:
     """The condition that all of `conditions` hold; None when there are none."""
     whole: Scalar | None = None
     for condition in conditions:
-        whole = ir.both(whole, condition)
+        whole = condition if whole is None else ir.both(whole, condition)
     return whole
 
 
@@ -234,7 +234,7 @@ def _within(index: Scalar, n: Size) -> Scalar:
     """The condition 0 <= index < n."""
     above = ir.less_equal(ir.number(0), index)
     below = ir.scalar("less", (index, ir.size(n)), (), dtypes.bool_)
-    return ir.scalar("logical_and", (above, below), (), dtypes.bool_)
+    return ir.both(above, below)
 
 
 def _pad(node: Tensor, index: Index, guard: Guard) -> Rule:
@@ -266,12 +266,8 @@ def or_zero(conditions: Sequence[Scalar], value: Scalar) -> Scalar:
     if whole is None:
         return value
     if value.op == "where" and value.args[2] is zero:
-        return _choose(_both(whole, value.args[0]), value.args[1], zero)
+        return _choose(ir.both(whole, value.args[0]), value.args[1], zero)
     return _choose(whole, value, zero)
-
-
-def _both(a: Scalar, b: Scalar) -> Scalar:
-    return ir.scalar("logical_and", (a, b), (), dtypes.bool_)
 
 
 def _concat(node: Tensor, index: Index, guard: Guard) -> Rule:
@@ -309,7 +305,7 @@ def _unwindow(node: Tensor, index: Index, guard: Guard) -> Rule:
     apart = ir.add(index[axis], ir.times(ir.axis_value(tap), -dilation))
     position, divides = _divided(apart, stride)
     within = _within(position, y.shape[axis])
-    exists = within if divides is None else _both(divides, within)
+    exists = within if divides is None else ir.both(divides, within)
     inner = (*index[:axis], position, *index[axis + 1 :], ir.axis_value(tap))
     body = yield y, inner, (*guard, (position, exists))
     return ir.reduction("sum", (or_zero([exists], body),), (tap,))
@@ -332,7 +328,7 @@ def _apart(node: Tensor, index: Index, guard: Guard) -> Rule:
     inner = (*index[:axis], position, *index[axis + 1 :], tap)
     if (n, size) == (y.shape[axis] * stride, stride):
         return (yield y, inner, guard)
-    exists = _both(_within(position, y.shape[axis]), _within(tap, size))
+    exists = ir.both(_within(position, y.shape[axis]), _within(tap, size))
     value = yield y, inner, (*guard, (position, exists), (tap, exists))
     return or_zero([exists], value)
 

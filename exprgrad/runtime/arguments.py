@@ -97,7 +97,7 @@ def require_finite(name: str, array: Array) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Given:
     """The value of a named dimension, and the input that gave it."""
 
     n: int
@@ -109,7 +109,7 @@ def bind(inputs: Sequence[Tensor], arrays: Sequence[Array]) -> dict[str, int]:
 
     Raises `InputError` where a rank, a size, or a second value of a name does not fit.
     """
-    found: dict[str, Bound] = {}
+    found: dict[str, Given] = {}
     for node, array in zip(inputs, arrays, strict=True):
         if array.ndim != node.ndim:
             raise InputError(
@@ -120,16 +120,16 @@ def bind(inputs: Sequence[Tensor], arrays: Sequence[Array]) -> dict[str, int]:
         for axis, size in enumerate(node.shape):
             if (name := plain_name(size)) is not None:
                 _bind_name(found, name, node, axis, array.shape[axis])
-    dims = {name: bound.n for name, bound in found.items()}
+    dims = {name: given.n for name, given in found.items()}
     for node, array in zip(inputs, arrays, strict=True):
         _require_sizes(node, array, dims)
     return dims
 
 
 def _bind_name(
-    found: dict[str, Bound], name: str, node: Tensor, axis: int, n: int
+    found: dict[str, Given], name: str, node: Tensor, axis: int, n: int
 ) -> None:
-    before = found.setdefault(name, Bound(n, node.name))
+    before = found.setdefault(name, Given(n, node.name))
     if before.n != n:
         raise InputError(
             f"dimension {name} has one value in a call, but it is {before.n} in "

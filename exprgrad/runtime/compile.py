@@ -25,7 +25,7 @@ from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
 from exprgrad.loop.pack import pack
-from exprgrad.loop.phases import checks_index, phases
+from exprgrad.loop.phases import phases
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
 from exprgrad.loop.split import split
@@ -111,8 +111,8 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     parts = run("split", lambda: pack(split(fused)), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
-    needed = run("plan", lambda: _needed(scheduled))
-    emitted = run("emit", lambda: emit_program(scheduled, processor, request.slices))
+    numbers, needed = run("plan", lambda: _planned(scheduled))
+    emitted = run("emit", lambda: emit_program(scheduled, numbers, processor, request.slices))
     library = run("llvm", lambda: compile_module(emitted.text, processor))
     texts = {"emit": lambda: emitted.text, "llvm": lambda: library.assembly}
     stages = [Stage(s.name, s.milliseconds, texts.get(s.name, s.text)) for s in run.stages]
@@ -173,7 +173,7 @@ def _output(request: Request, number: int, node: Tensor) -> Target:
     return Target(Buffer(f"record{number}", steps, node.dtype, "output"), slot)
 
 
-def _needed(scheduled: Sequence[Scheduled]) -> list[Life]:
-    """When each temporary is needed, in phases between barriers."""
-    numbers = phases(scheduled, any(map(checks_index, scheduled)))
-    return lives([s.kernel for s in scheduled], numbers)
+def _planned(scheduled: Sequence[Scheduled]) -> tuple[list[int], list[Life]]:
+    """The phase of each kernel, and the phases that need each temporary."""
+    numbers = phases(scheduled)
+    return numbers, lives([s.kernel for s in scheduled], numbers)

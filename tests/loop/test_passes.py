@@ -147,7 +147,7 @@ def test_kernels_of_a_phase_do_not_meet(case, seed):
         patch.setattr(schedule, "PARALLEL_WORK", 0)
         case, updates = with_updates(case, seed)
         kernels = stages(case.outputs, updates).scheduled
-    numbers = phases(kernels, False)
+    numbers = phases(kernels)
     assert numbers == sorted(numbers)
     for n, a in enumerate(kernels):
         for m, b in enumerate(kernels[:n]):
@@ -163,7 +163,7 @@ def test_some_phases_hold_several_kernels():
         patch.setattr(schedule, "PARALLEL_WORK", 0)
         kernels = stages(build(3, 20, LOOPS).outputs).scheduled
         numbers = phases(
-            stages([LOSS], dict(zip(WEIGHTS, GRADIENTS, strict=True))).scheduled, False
+            stages([LOSS], dict(zip(WEIGHTS, GRADIENTS, strict=True))).scheduled
         )
     assert any(k.parallel for k in kernels)
     assert len(set(numbers)) < len(numbers)
