@@ -1,10 +1,25 @@
 """Kernels that run over the same points become one; what was stored only to be read
 back at the same point is handed on instead.
 
-    for i, j: t[i, j] = sum over k: a[i, k] * b[k, j]
-    for i, j: y[i, j] = tanh(t[i, j])
-    ->
-    for i, j: y[i, j] = tanh(sum over k: a[i, k] * b[k, j])
+>>> import exprgrad as eg
+>>> from exprgrad.loop.show import show_passes
+>>> a, b = eg.input("a", ("n", 8)), eg.input("b", (8, 4))
+>>> print(show_passes([eg.tanh(a @ b)]))
+kernel dot1
+    for i < n:
+        for j < 4:
+            dot1[i, j] = sum over u < 8: a[i, u] * b[u, j]
+<BLANKLINE>
+kernel y1
+    for i < n:
+        for j < 4:
+            y1[i, j] = tanh(dot1[i, j])
+>>> print(show_passes([eg.tanh(a @ b)], fuse))
+kernel y1
+    for i < n:
+        for j < 4:
+            s1 = sum over u < 8: a[i, u] * b[u, j]
+            y1[i, j] = tanh(s1)
 """
 
 from __future__ import annotations

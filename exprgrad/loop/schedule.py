@@ -288,6 +288,14 @@ def collapse(kernel: Kernel) -> Kernel:
     """One loop instead of a nest, where every element is read where it is stored.
 
     for i, j: y[i, j] = exp(x[i, j])   ->   for i: y[i] = exp(x[i])   (as flat arrays)
+
+    >>> import exprgrad as eg
+    >>> from exprgrad.loop.show import show_passes
+    >>> x = eg.input("x", ("n", 8))
+    >>> print(show_passes([eg.exp(x)], lambda kernels: [collapse(k) for k in kernels]))
+    kernel y1
+        for i < 8*n:
+            y1[i] = exp(x[i])
     """
     axes = kernel.stores[0].axes
     if len(axes) < 2 or not all(_is_flat(store, axes) for store in kernel.stores):

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, groupby
 
 from exprgrad.graph.node import walk
 from exprgrad.graph.spelling import SIGN, SPELLINGS, SUM, Text, size_text
+from exprgrad.graph.tensor import Tensor
 from exprgrad.loop import ir
-from exprgrad.loop.ir import Axis, Scalar, Store
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.place import COSTS
 from exprgrad.loop.schedule import SERIAL, Scheduled
 
@@ -35,6 +37,17 @@ MARK = re.compile(r"\b[st]#\d+")
 def show_kernels(kernels: Sequence[Scheduled]) -> str:
     """All kernels, in the order in which they run."""
     return "\n\n".join(show_kernel(kernel) for kernel in kernels)
+
+
+def show_passes(
+    outputs: Sequence[Tensor], *passes: Callable[[Sequence[Kernel]], list[Kernel]]
+) -> str:
+    """The kernels of expressions after some passes: what the passes' examples print."""
+    buffers = [Buffer(f"y{n}", y.shape, y.dtype, "output") for n, y in enumerate(outputs, 1)]
+    kernels, _ = lower(list(zip(outputs, map(Target, buffers), strict=True)))
+    for each in passes:
+        kernels = each(kernels)
+    return show_kernels([Scheduled(kernel, {}, 1) for kernel in kernels])
 
 
 def show_kernel(scheduled: Scheduled) -> str:

@@ -1,9 +1,20 @@
 """A long sum with few results is divided, so that threads share it.
 
-    y = sum over u < n: x[u]
-    ->
-    for b < n // 4096: part[b] = sum over t < 4096: x[b * 4096 + t]
-    y = (sum over b: part[b]) + (sum over t < n % 4096: x[n // 4096 * 4096 + t])
+>>> import exprgrad as eg
+>>> from exprgrad.loop.show import show_passes
+>>> x = eg.input("x", (100_000,))
+>>> print(show_passes([eg.sum(x)]))
+kernel y1
+    y1 = sum over u < 100000: x[u]
+>>> print(show_passes([eg.sum(x)], split))
+kernel y1.part
+    for b < 24:
+        y1.part[b] = sum over t < 4096: x[b * 4096 + t]
+<BLANKLINE>
+kernel y1
+    s1 = sum over b < 24: y1.part[b]
+    s2 = sum over t < 1696: x[98304 + t]
+    y1 = s1 + s2
 
 A sum over several axes is divided along the first that is long enough: into its
 iterations where they are few, else into blocks of them. How it is divided depends on
