@@ -37,13 +37,13 @@ def _parts(kernel: Kernel) -> list[Kernel]:
     if len(axes) != 2 or not whole or len(sums) != 1 or not is_contraction(sums[0]):
         return [kernel]
     rows, columns = axes
-    factor = _large(sums[0], columns, rows)
+    factor = _large(sums[0], columns)
     if factor is None or typical(rows.extent) < ROWS:
         return [kernel]
     return _packed(kernel, sums[0], factor, rows, columns)
 
 
-def _large(node: Scalar, columns: Axis, rows: Axis) -> Scalar | None:
+def _large(node: Scalar, columns: Axis) -> Scalar | None:
     """The factor read along the columns, if it is too large for the cache."""
     product = ir.summed_product(node)
     (summed, *more) = node.params[1]
