@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -55,12 +57,12 @@ class Pool:
         """
         if not 1 <= threads <= self.threads:
             raise ValueError(f"a pool of {self.threads} threads cannot run {threads}")
-        with self._lock:
+        with self._lock, _without_interrupts():
             done: Done = SimpleQueue()
             self._start(threads - 1)
             for thread, queue in enumerate(self._queues[: threads - 1], 1):
                 queue.put((work, thread, done))
-            faults = [_call(work, 0), *(_wait(done) for _ in range(threads - 1))]
+            faults = [_call(work, 0), *(done.get() for _ in range(threads - 1))]
         for fault in faults:
             if fault is not None:
                 raise fault
@@ -99,14 +101,27 @@ def _call(work: Work, thread: int) -> BaseException | None:
     return None
 
 
-def _wait(done: Done) -> BaseException | None:
-    """A thread's end, come what may: its arrays must not be freed under it."""
-    interrupt: BaseException | None = None
-    while True:
-        try:
-            return done.get() or interrupt
-        except KeyboardInterrupt as fault:
-            interrupt = fault
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C within takes effect at the end.
+
+    Python raises it between any two of the caller's instructions: some threads would
+    have begun and would wait for ever for one that had not, or they would go on after
+    the caller has gone, and their arrays with it.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(handler):  # then it raises nothing here
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _stop(queues: list[Jobs]) -> None:

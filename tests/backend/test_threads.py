@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -107,6 +108,32 @@ def test_exceptions_reach_the_caller_after_all_have_ended(culprit: int) -> None:
     assert ended == [1 - culprit]
     pool.each(lambda thread: ended.append(thread), 2)
     assert sorted(ended[1:]) == [0, 1]
+
+
+@pytest.mark.parametrize("culprit", [0, 1])
+def test_ctrl_c_waits_until_all_threads_have_met(culprit: int) -> None:
+    """Wherever in the caller the signal comes: threads wait for one another."""
+    pool = Pool(2)
+    meeting = threading.Barrier(2, timeout=10)
+    met = []
+
+    def work(thread: int) -> None:
+        if thread == culprit:
+            os.kill(os.getpid(), signal.SIGINT)
+        meeting.wait()
+        met.append(thread)
+
+    handler = signal.default_int_handler
+    before = signal.signal(signal.SIGINT, handler)  # a background job has none
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pool.each(work, 2)
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sorted(met) == [0, 1]
+    pool.each(lambda thread: met.append(thread), 2)
+    assert sorted(met) == [0, 0, 1, 1]
 
 
 def test_too_many() -> None:
