@@ -88,7 +88,7 @@ def values(samples, nodes):
     leaves = {n for node in nodes for n in _leaves(node) if n.op == "input"}
     result = {n: given[n.name] for n in leaves if n.dtype is not eg.int64}
     return result | {
-        n: np.nan_to_num(given[n.name], posinf=9).astype(int) % 9
+        n: np.nan_to_num(given[n.name]).clip(-99, 99).astype(int) % 9
         for n in leaves
         if n.dtype is eg.int64
     }
