@@ -25,7 +25,7 @@ from tests.compiled import (
     settings,
 )
 
-BATCHES = (0, 1, 2, 17, 33)
+BATCHES = (0, 1, 2, 3, 7, 17, 33)
 TESTED = [op for op in OPS if any(case.op == op for case in CASES)]
 AVX2 = "+avx,+avx2,+fma,+sse2,+sse4.1,+sse4.2"
 TARGETS = {"avx2": ("haswell", AVX2), "baseline": ("x86-64", "+sse2")}
