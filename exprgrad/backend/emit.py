@@ -28,6 +28,7 @@ from exprgrad.backend.scope import Point, Value
 from exprgrad.backend.spelling import spell
 from exprgrad.backend.text import Code, Function, Kind
 from exprgrad.graph.dims import Dim, FloorDiv, Size
+from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled
@@ -128,20 +129,15 @@ class Emitter:
 
     def _missing(self, root: Scalar, level: Level, point: Point) -> list[Scalar]:
         """The scalars under `root` that have no value yet, arguments first."""
-        order: list[Scalar] = []
-        seen: set[Scalar] = set()
-        stack: list[tuple[Scalar, bool]] = [(root, False)]
-        while stack:
-            node, ready = stack.pop()
-            if ready:
-                order.append(node)
-                continue
+
+        def is_known(node: Scalar) -> bool:
             home, key = _place(node, level, point)
-            if node not in seen and key not in home.known:
-                seen.add(node)
-                stack.append((node, True))
-                stack += [(a, False) for a in reversed(_operands(node))]
-        return order
+            return key in home.known
+
+        def into(node: Scalar) -> list[Scalar]:
+            return [] if is_known(node) else _operands(node)
+
+        return [node for node in walk([root], into) if not is_known(node)]
 
     def _write(self, node: Scalar, level: Level, key: tuple[object, ...], point: Point) -> None:
         if node.op == "reduce":

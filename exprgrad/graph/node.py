@@ -79,8 +79,15 @@ def intern(
     return node
 
 
-def walk(roots: Iterable[N]) -> list[N]:
-    """Every node that `roots` depend on, arguments before users, each once."""
+def _all_arguments(node: Node) -> Iterable[Any]:
+    return node.args
+
+
+def walk(roots: Iterable[N], into: Callable[[N], Iterable[Any]] = _all_arguments) -> list[N]:
+    """Every node that `roots` depend on, arguments before users, each once.
+
+    `into` chooses the arguments of a node that are walked into.
+    """
     order: list[N] = []
     done: set[N] = set()
     stack: list[tuple[N, Iterator[Any]]] = []
@@ -88,7 +95,7 @@ def walk(roots: Iterable[N]) -> list[N]:
         if root in done:
             continue
         done.add(root)
-        stack.append((root, iter(root.args)))
+        stack.append((root, iter(into(root))))
         while stack:
             node, rest = stack[-1]
             child = next(rest, None)
@@ -97,7 +104,7 @@ def walk(roots: Iterable[N]) -> list[N]:
                 stack.pop()
             elif child not in done:
                 done.add(child)
-                stack.append((child, iter(child.args)))
+                stack.append((child, iter(into(child))))
     return order
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from exprgrad.graph import dims as sizes
 from exprgrad.graph.dims import Dim
 from exprgrad.graph.meaning import MEANING
+from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
 from exprgrad.graph.philox import uniform
 from exprgrad.loop import ir
@@ -62,7 +63,7 @@ class Values:
     def of(self, root: Scalar, point: Point) -> Any:
         """The value of `root` at `point`."""
         known: dict[Scalar, Any] = {}
-        for node in _outside_reductions(root):
+        for node in walk([root], _outside_reductions):
             known[node] = self._value(node, known, point)
         return known[root]
 
@@ -129,18 +130,6 @@ class Values:
 KINDS: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.min}
 
 
-def _outside_reductions(root: Scalar) -> list[Scalar]:
-    """The nodes under `root` in order, without what lies inside reductions."""
-    inside: set[Scalar] = set()
-    order: list[Scalar] = []
-    stack: list[tuple[Scalar, bool]] = [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-        elif node not in inside:
-            inside.add(node)
-            stack.append((node, True))
-            args = () if node.op == "reduce" else node.args
-            stack += [(a, False) for a in reversed(args)]
-    return order
+def _outside_reductions(node: Scalar) -> tuple[Scalar, ...]:
+    """The arguments that have a value at the point itself."""
+    return () if node.op == "reduce" else node.args

@@ -168,19 +168,12 @@ def _hoisted(node: Scalar, text: Text, user: _Scope, scope: _Scope) -> Text:
 
 def _unnamed(root: Scalar, scope: _Scope) -> list[Scalar]:
     """The scalars under `root`, arguments first, down to names and reductions."""
-    order: list[Scalar] = []
-    seen: set[Scalar] = set()
-    stack: list[tuple[Scalar, bool]] = [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            known = node.op == "reduce" or node in scope.home(node).names
-            stack += [(a, False) for a in reversed(() if known else node.args)]
-    return order
+
+    def into(node: Scalar) -> tuple[Scalar, ...]:
+        known = node.op == "reduce" or node in scope.home(node).names
+        return () if known else node.args
+
+    return walk([root], into)
 
 
 def _reduction(node: Scalar, scope: _Scope) -> list[str]:
