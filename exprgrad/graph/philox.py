@@ -47,7 +47,7 @@ def uniform(
     element = np.arange(int(np.prod(shape, dtype=np.int64)))
     block = element // span * LANES + element % LANES
     part = element % span // LANES
-    blocks = int(block.max()) + 1 if block.size else 0
+    blocks = int(np.max(block)) + 1 if block.size else 0
     random = _blocks(blocks, key, step, seed)
     if words_each == 1:
         return _scaled(random[part, block] >> 8, -24, dtype).reshape(shape)
