@@ -84,7 +84,7 @@ def test_equal_programs_have_equal_listings():
 
 
 def test_a_rewritten_node_keeps_the_users_line():
-    u = eg.input("u", ("n", 3))
+    u = eg.input("u", ("lines", 3))  # no other test has made its nodes
     z = eg.log(1 / (1 + eg.exp(-u)))
     loss = z.sum()
     (simple,) = simplify([loss])
