@@ -1,4 +1,4 @@
-"""The order of kernels, and which states are updated in place.
+"""Which kernels wait for which, and which states are updated in place.
 
 Updates read old values whatever their order, so a kernel may overwrite a state only
 after every other kernel that reads it, and after all that may meet a bad index. Where
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from heapq import heapify, heappop, heappush
 from itertools import groupby
 
 from exprgrad.graph.node import walk
@@ -18,10 +17,11 @@ from exprgrad.loop import ir
 from exprgrad.loop.fuse import same_place
 from exprgrad.loop.ir import Buffer, Kernel, Store
 from exprgrad.loop.pull import axes_of
+from exprgrad.loop.sequence import sequence
 
 
 def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Kernel]:
-    """`kernels` in a valid order, writing states as late as they can.
+    """`kernels` in a valid order, writing no state before all indices are checked.
 
     `states` maps the buffer of each new value to the state it is for.
     """
@@ -40,7 +40,7 @@ def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Ke
             in_place[new] = state
     renamed = [_renamed(kernel, in_place) for kernel in kernels]
     late = {n for n, k in enumerate(renamed) if any(b.role == "state" for b in k.writes())}
-    ordered = [renamed[n] for n in _sorted(after, late)]
+    ordered = [renamed[n] for n in sequence(renamed, after, checking, late)]
     apart = {new: state for new, state in states.items() if new not in in_place}
     return [*ordered, *(_copy(new, state) for new, state in apart.items())]
 
@@ -117,25 +117,6 @@ def _renamed(kernel: Kernel, buffers: Mapping[Buffer, Buffer]) -> Kernel:
         for s in kernel.stores
     )
     return Kernel(tuple(stores))
-
-
-def _sorted(after: Sequence[set[int]], late: set[int]) -> list[int]:
-    """A topological order that takes a kernel of `late` only when no other is ready."""
-    waiting = [0] * len(after)
-    for users in after:
-        for user in users:
-            waiting[user] += 1
-    ready = [(n in late, n) for n, count in enumerate(waiting) if count == 0]
-    heapify(ready)
-    result = []
-    while ready:
-        _, n = heappop(ready)
-        result.append(n)
-        for user in sorted(after[n]):
-            waiting[user] -= 1
-            if waiting[user] == 0:
-                heappush(ready, (user in late, user))
-    return result
 
 
 def _copy(new: Buffer, state: Buffer) -> Kernel:
