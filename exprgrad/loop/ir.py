@@ -362,11 +362,12 @@ def substitute_all(roots: Iterable[Scalar], images: Mapping[Scalar, Scalar]) -> 
             continue
         args = tuple(image[a] for a in node.args)
         same = all(a is b for a, b in zip(args, node.args, strict=True))
-        image[node] = node if same else _rebuilt(node, args)
+        image[node] = node if same else rebuilt(node, args)
     return [image[root] for root in roots]
 
 
-def _rebuilt(node: Scalar, args: tuple[Scalar, ...]) -> Scalar:
+def rebuilt(node: Scalar, args: tuple[Scalar, ...]) -> Scalar:
+    """A scalar with other arguments."""
     if node.op == "reduce":
         return reduction(node.params[0], args, node.params[1])
     return scalar(node.op, args, node.params, node.dtype, node.where)

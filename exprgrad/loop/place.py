@@ -18,8 +18,10 @@ COSTS = {
 }  # fmt: skip
 CHEAP = 2
 
-# Reductions that may be computed inside the reduction that reads them.
+# Reductions that may be computed where they are read.
 SUMS = {"sum", "dot", "unwindow"}
+# What reads each element of a sum once at most, so that the sum needs no memory.
+PARTS = {"unwindow", "slice"}
 HAVE_MEMORY = {"input", "parameter", "state"}
 
 
@@ -33,13 +35,15 @@ def place(outputs: Iterable[Tensor]) -> set[Tensor]:
     cost: dict[Tensor, int] = {}
     for node in walk(outputs):
         for argument in _read_freely(node):
-            base = _under_views(argument)
+            base = _under_views(argument, placed)
             if not _is_memory(base) and cost[base] > 0:
                 placed.add(base)
         cost[node] = _cost(node, placed, cost)
-        shared = _under_views(node) if len(readers[node]) > 1 else node
+        shared = _under_views(node, placed) if len(readers[node]) > 1 else node
         if _needs_memory(shared, readers[node], cost[node]):
             placed.add(shared)
+        if node.op == "slice" and _is_inside(node.args[0], placed):
+            placed.add(node)
         if node.op == "reshape" and not is_split(node.args[0].shape, node.shape):
             placed |= {a for a in node.args if not _is_memory(a)}
     return placed
@@ -51,18 +55,17 @@ def _is_memory(node: Tensor) -> bool:
 
 def _cost(node: Tensor, placed: set[Tensor], cost: dict[Tensor, int]) -> int:
     """What one element costs when it is computed where it is read."""
-    if _is_memory(node) or _under_views(node) in placed:
+    if _is_memory(node) or _under_views(node, placed) in placed:
         return 0
     own = COSTS.get(node.op, 1 if OPS[node.op].group == "elementwise" else 0)
-    return own + sum(0 if _under_views(a) in placed else cost[a] for a in node.args)
+    return own + sum(0 if _under_views(a, placed) in placed else cost[a] for a in node.args)
 
 
 def _needs_memory(node: Tensor, readers: list[Tensor], cost: int) -> bool:
     if _is_memory(node) or (not node.shape and OPS[node.op].group == "leaf"):
         return False
     if OPS[node.op].group == "reduce":
-        inlined = node.op in SUMS and [r.op for r in readers] == ["unwindow"]
-        return not inlined
+        return not (node.op in SUMS and len(readers) == 1 and readers[0].op in PARTS)
     return len(readers) > 1 and cost > CHEAP and bool(node.shape)
 
 
@@ -85,10 +88,15 @@ def _repeats_inside(node: Tensor) -> bool:
 _VIEWS = {"reshape", "permute", "slice", "pad", "expand", "window"}
 
 
-def _under_views(node: Tensor) -> Tensor:
-    while node.op in _VIEWS:
+def _under_views(node: Tensor, placed: set[Tensor]) -> Tensor:
+    while node.op in _VIEWS and node not in placed:
         node = node.args[0]
     return node
+
+
+def _is_inside(node: Tensor, placed: set[Tensor]) -> bool:
+    """Whether a sum is computed where it is read."""
+    return node.op in SUMS and node not in placed
 
 
 def is_split(source: Shape, target: Shape) -> bool:

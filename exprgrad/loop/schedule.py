@@ -12,7 +12,7 @@ along a summed axis, along that one, and its lanes are added at the end in fixed
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exprgrad.graph.dims import Size, count
 from exprgrad.graph.node import walk
@@ -71,10 +71,10 @@ def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
         stores = [s for s in kernel.stores if s.axes == axes]
         own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
         how |= _leaf(stores, own, lanes, machine, how)
-    axis = _parallel(kernel, common, how, lanes)
-    if axis is not None:
-        chosen = how.get(axis, SERIAL)
-        how[axis] = How(chosen.tile, chosen.vector, True)
+    for axes in leaves if _are_apart(kernel, common) else [common]:
+        axis = _parallel(kernel, axes, how, lanes)
+        if axis is not None:
+            how[axis] = replace(how.get(axis, SERIAL), parallel=True)
     return Scheduled(kernel, how, lanes)
 
 
@@ -92,6 +92,12 @@ def _common(kernel: Kernel) -> tuple[Axis, ...]:
             break
         shared += 1
     return first[:shared]
+
+
+def _are_apart(kernel: Kernel, common: tuple[Axis, ...]) -> bool:
+    """Whether no loop is shared, and none needs what another one stores."""
+    apart = not common and kernel.reads().isdisjoint(kernel.writes())
+    return apart and not any(store.accumulate for store in kernel.stores)
 
 
 # Vectors and tiles

@@ -26,6 +26,7 @@ from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
 from exprgrad.loop.pack import pack
 from exprgrad.loop.phases import phases
+from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
 from exprgrad.loop.split import split
@@ -107,8 +108,8 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     run.stages.append(Stage("graph", 0.0, lambda: listing(roots)))
     graph = run("simplify", lambda: simplify(erase(roots)), request.listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
-    fused = run("fuse", lambda: fuse(pieces), check=check_kernels)
-    parts = run("split", lambda: pack(split(fused)), check=check_kernels)
+    fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
+    parts = run("split", lambda: pack(split(divide(fused))), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
     numbers, needed = run("plan", lambda: _planned(scheduled))

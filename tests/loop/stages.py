@@ -18,6 +18,7 @@ from exprgrad.loop.interpret import interpret
 from exprgrad.loop.ir import Buffer, Kernel
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.order import order
+from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.split import split
 from exprgrad.rewrite.simplify import erase, simplify
@@ -70,8 +71,8 @@ def stages(
         buffer: buffers.get(s) or Buffer(s.name, s.shape, s.dtype, "state", s)
         for buffer, s in zip(new, changes, strict=True)
     }
-    fused = fuse(lowered)
-    parts = split(fused)
+    fused = fuse(interleave(lowered))
+    parts = split(divide(fused))
     ordered = order(parts, states)
     scheduled = [schedule(kernel, machine) for kernel in ordered]
     return Stages(lowered, fused, parts, ordered, scheduled, results, states)
