@@ -10,9 +10,11 @@ the loop over mini-batches inside.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from exprgrad.backend import clock
 from exprgrad.backend.arith import least
 from exprgrad.backend.barrier import emit_barrier
 from exprgrad.backend.emit import Emitter, Layout
@@ -28,7 +30,8 @@ from exprgrad.loop.schedule import Scheduled
 ARGUMENTS = "ptr %buffers, ptr %dims, ptr %status, i64 %thread, i64 %threads"
 
 # What the caller passes in one table: where each of these stands.
-CONTEXT = ("buffers", "dims", "status", "barrier", "first", "last", "rows", "batch")
+TABLES = ("buffers", "dims", "status", "barrier", "ticks")
+CONTEXT = (*TABLES, "first", "last", "rows", "batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ def emit_program(
     phases: Sequence[int],
     target: Target,
     slices: Slices | None = None,
+    timed: bool = False,
 ) -> Emitted:
     """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`.
 
     `phases` numbers the phase of each kernel: threads wait between two of them. Kernels
-    that differ in their buffers alone share one function.
+    that differ in their buffers alone share one function. With `timed` each thread adds
+    up in its row of the table `ticks` how long each kernel took, and last its waiting.
     """
     module = Module(target=target)
     layout = Layout()
@@ -79,7 +84,7 @@ def emit_program(
             Emitter(scheduled, function, layout, each.buffers).emit()
     names = [functions[each.key] for each in forms]
     tables = tuple(each.buffers for each in forms)
-    Entry(module, kernels, phases, Calls(names, tables), layout, slices).emit()
+    Entry(module, kernels, phases, Calls(names, tables), layout, slices, timed).emit()
     return Emitted(str(module), layout, tables)
 
 
@@ -106,6 +111,7 @@ class Entry:
         calls: Calls,
         layout: Layout,
         slices: Slices | None,
+        timed: bool = False,
     ) -> None:
         self.calls = calls
         self.phases = phases
@@ -117,13 +123,30 @@ class Entry:
         self.layout = layout
         self.slices = slices
         self.given = {
-            name: self._field(n, "ptr" if n < 4 else "i64") for n, name in enumerate(CONTEXT)
+            name: self._field(n, "ptr" if name in TABLES else "i64")
+            for n, name in enumerate(CONTEXT)
         }
+        self.row = self._own_row() if timed else None
         self.leave = Block("leave", end="ret void")
 
     def _field(self, number: int, kind: str) -> str:
         where = self.code.op(f"getelementptr ptr, ptr %context, i64 {number}")
         return self.code.op(f"load {kind}, ptr {where}")
+
+    def _own_row(self) -> str:
+        """Where this thread adds up the times of the kernels and of its waiting."""
+        offset = self.code.imul("%thread", str(len(self.kernels) + 1))
+        return self._slot(self.given["ticks"], offset)
+
+    @contextmanager
+    def _timed(self, slot: int) -> Iterator[None]:
+        """The time that what is written within takes is added to a slot of the row."""
+        if self.row is None:
+            yield
+            return
+        start = clock.now(self.code)
+        yield
+        clock.add_since(self.code, start, self.row, slot)
 
     def emit(self) -> None:
         """Write the function."""
@@ -153,7 +176,7 @@ class Entry:
             self.code.do(f"store i64 {value}, ptr {copy}")
         return dims
 
-    def _slot(self, table: str, slot: int) -> str:
+    def _slot(self, table: str, slot: int | str) -> str:
         return self.code.op(f"getelementptr i64, ptr {table}, i64 {slot}")
 
     def _step_sizes(self, loop: Loop, dims: str, slices: Slices) -> None:
@@ -178,7 +201,8 @@ class Entry:
             elif self.phases[number] != phase:
                 self._barrier()
             phase = self.phases[number]
-            self._call(number, scheduled, dims)
+            with self._timed(number):
+                self._call(number, scheduled, dims)
 
     def _call(self, number: int, scheduled: Scheduled, dims: str) -> None:
         offset, status = self.calls.offset(number), self.given["status"]
@@ -198,7 +222,8 @@ class Entry:
         self.code.block = after
 
     def _barrier(self) -> None:
-        emit_barrier(self.code, self.given["barrier"], "%threads")
+        with self._timed(len(self.kernels)):
+            emit_barrier(self.code, self.given["barrier"], "%threads")
 
     def _check(self) -> None:
         """Leave when a kernel has met a bad index; all threads see the same."""

@@ -1,13 +1,20 @@
-"""What became of a function: each stage of the compiler, its text and its time."""
+"""What became of a function: each stage of the compiler, its text and its time, and each
+kernel beside what the machine allows.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 from exprgrad.errors import GraphError
+from exprgrad.inspect.measure import Measured, measure
+from exprgrad.inspect.roofline import KernelCost, account, costs_of
+from exprgrad.runtime.compile import Compiled
+from exprgrad.runtime.function import Function
 from exprgrad.runtime.report import Reporting, Stage
 from exprgrad.train.trainer import Trainer
 
@@ -20,6 +27,7 @@ SPLAT = re.compile(r"<(\w+ [^,<>]+)(?:, \1)+>")  # a vector of equal constants
 TITLES = {
     "simplify": "rewritten graph",
     "schedule": "kernels as loops",
+    "cost": "kernels and their bounds",
     "emit": "LLVM IR",
     "llvm": "assembly",
 }
@@ -29,12 +37,14 @@ TITLES = {
 class Explanation:
     """An account of a compiled function. Printing it shows the stages.
 
-    `explanation["assembly"]` is the whole text of one stage.
+    `explanation["assembly"]` is the whole text of one stage; `explanation.kernels()`
+    holds the figures of the table of kernels.
     """
 
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()
     only: str | None = None
+    kernels: Callable[[], list[KernelCost]] = list
 
     def __getitem__(self, name: str) -> str:
         return self.stage(name).text()
@@ -94,13 +104,23 @@ def _title(stage: Stage) -> str:
     return TITLES.get(stage.name, stage.name)
 
 
-def explain(function: Any, stage: str | None = None) -> Explanation:
-    """How a compiled function, or the training step of a `Trainer`, came about:
-    `print(eg.explain(f))` shows every stage.
+def explain(
+    function: Any,
+    stage: str | None = None,
+    *,
+    data: Any = None,
+    batch_size: int | None = None,
+) -> Explanation:
+    """How a compiled function, or the training step of a `Trainer`, came about, and how
+    near it comes to the machine's limits: `print(eg.explain(f))` shows every stage.
 
     The stages are the graph, the gradient (a trainer's), the updates, the rewritten
-    graph, the kernels as loops, the LLVM IR and the assembly, each with its
-    milliseconds and its first lines; `explain(f, "assembly")` shows one of them whole.
+    graph, the kernels as loops, the kernels and their bounds, the LLVM IR and the
+    assembly, each with its milliseconds and its first lines; `explain(f, "assembly")`
+    shows one of them whole. With `data` (arrays by the names of inputs, as `fit` takes
+    them) the bounds are those of its sizes, and the time of each kernel is measured:
+    steps of a trainer take `batch_size` rows, 32 if not given. Nothing is changed by it.
+
     Raises `GraphError` for what was not compiled, and for a stage that there is not.
 
     >>> import exprgrad as eg
@@ -113,7 +133,24 @@ def explain(function: Any, stage: str | None = None) -> Explanation:
         given = type(function).__name__
         raise GraphError(f"explain takes a compiled function or a trainer, not {given}")
     made: Reporting = function.program if isinstance(function, Trainer) else function
-    account = Explanation(tuple(made.report()), tuple(made.notes), stage)
+    stages, compiled = list(made.report()), _compiled(function)
+    kernels: Callable[[], list[KernelCost]] = list
+    if compiled is not None:
+        measured = measure(function, data, batch_size) if data is not None else None
+        place = [s.name for s in stages].index("schedule") + 1
+        stages.insert(place, _bounds(compiled, measured))
+        kernels = lambda: costs_of(compiled, measured)  # noqa: E731
+    explanation = Explanation(tuple(stages), tuple(made.notes), stage, kernels)
     if stage is not None:
-        account.stage(stage)
-    return account
+        explanation.stage(stage)
+    return explanation
+
+
+def _compiled(function: Any) -> Compiled | None:
+    if isinstance(function, Trainer):
+        return function.program.epoch.program.compiled
+    return function.program.program.compiled if isinstance(function, Function) else None
+
+
+def _bounds(compiled: Compiled, measured: Measured | None) -> Stage:
+    return Stage("cost", 0.0, lambda: account(compiled, measured))

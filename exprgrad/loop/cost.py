@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from math import prod
 from exprgrad.graph import dims
 from exprgrad.graph.dims import Size
 from exprgrad.loop import ir
-from exprgrad.loop.ir import Axis, Kernel, Scalar
+from exprgrad.loop.ir import Affine, Axis, Buffer, Kernel, Scalar
 from exprgrad.loop.place import COSTS
 
 # What a named dimension counts for where nothing is assumed: a mini-batch.
@@ -57,7 +58,14 @@ def points(axes: Iterable[Axis]) -> int:
 
 def work(kernel: Kernel) -> int:
     """Additions, or what takes as long, of one run of the kernel."""
-    total = 0
+    return sum(
+        COSTS.get(node.op, 1) * points(ir.free_axes(node) & around)
+        for node, around in _visited(kernel)
+    )
+
+
+def _visited(kernel: Kernel) -> Iterator[tuple[Scalar, frozenset[Axis]]]:
+    """Each scalar that is stored or leads to it, with the axes of all loops around it."""
     seen: set[tuple[Scalar, frozenset[Axis]]] = set()
     for store in kernel.stores:
         stack = [(store.value, frozenset(store.axes))]
@@ -66,7 +74,139 @@ def work(kernel: Kernel) -> int:
             if (node, around) in seen:
                 continue
             seen.add((node, around))
+            yield node, around
             inner = around | set(node.params[1]) if node.op == "reduce" else around
-            total += COSTS.get(node.op, 1) * points(ir.free_axes(node) & around)
             stack += [(argument, inner) for argument in node.args]
-    return total
+
+
+# Arithmetic and memory, for the account that is given to the user
+
+
+@dataclass(frozen=True, slots=True)
+class Flops:
+    """Floating-point operations of one run: those in a multiplication whose product is
+    added up at once, two each, and all others, in additions that take as long.
+    """
+
+    fused: int = 0
+    single: int = 0
+
+    def plus(self, fused: int, single: int) -> Flops:
+        """These and more."""
+        return Flops(self.fused + fused, self.single + single)
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.fused + self.single
+
+
+LEAVES = {"read", "constant", "axis", "size"}
+
+
+def flops(kernel: Kernel) -> dict[str, Flops]:
+    """The arithmetic of a kernel, by the name of the element type.
+
+    sum over k < 784 of a[i, k] * b[k, j], i < 64, j < 256   ->   2 * 784 * 64 * 256 fused
+    """
+    visited = [(n, around) for n, around in _visited(kernel) if n.dtype.kind == "f"]
+    products = {ir.summed_product(node) for node, _ in visited if node.op == "reduce"}
+    found: dict[str, Flops] = {}
+    for node, around in visited:
+        before = found.get(node.dtype.name, Flops())
+        times = points(ir.free_axes(node) & around)
+        if node.op == "reduce":
+            times *= points(node.params[1])
+            pair = 2 * times if ir.summed_product(node) is not None else 0
+            found[node.dtype.name] = before.plus(pair, 0 if pair else times)
+        elif node.op not in LEAVES and node not in products:
+            found[node.dtype.name] = before.plus(0, COSTS.get(node.op, 1) * times)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes of one buffer that a kernel reads and writes, each byte counted once, and
+    those of the whole buffer. What stands at an index that is known at run time may lie
+    anywhere in it.
+    """
+
+    read: int = 0
+    written: int = 0
+    whole: int = 0
+    anywhere: bool = False
+
+    @property
+    def touched(self) -> int:
+        """Bytes that have to be near the processor."""
+        return max(self.read, self.written)
+
+
+def traffic(kernel: Kernel) -> dict[Buffer, Traffic]:
+    """The memory that a kernel touches, buffer by buffer.
+
+    x[i + u], i < 28, u < 5   ->   32 elements, not 140
+    """
+    reads: dict[Buffer, dict[object, Affine]] = {}
+    writes: dict[Buffer, dict[object, Affine]] = {}
+    for node in ir.scalars(kernel):
+        if node.op == "read":
+            place = ir.offset(node)
+            reads.setdefault(node.params[0], {})[_form(place)] = place
+    for store in kernel.stores:
+        place = store.place()
+        sides = (writes, reads) if store.accumulate else (writes,)
+        for side in sides:
+            side.setdefault(store.buffer, {})[_form(place)] = place
+    return {
+        buffer: Traffic(
+            _nbytes(buffer, reads.get(buffer, {}).values()),
+            _nbytes(buffer, writes.get(buffer, {}).values()),
+            _whole(buffer),
+            any(_is_loose(place) for place in reads.get(buffer, {}).values()),
+        )
+        for buffer in reads | writes
+    }
+
+
+def _nbytes(buffer: Buffer, places: Iterable[Affine]) -> int:
+    return min(_whole(buffer), buffer.dtype.size * sum(map(distinct, places)))
+
+
+def _whole(buffer: Buffer) -> int:
+    return buffer.dtype.size * prod(typical(n) for n in buffer.shape)
+
+
+def distinct(place: Affine) -> int:
+    """How many elements an address names while its axes run."""
+    steps = sorted((abs(_step(factor)), extent) for factor, extent in _runs(place))
+    count, reach = 1, 0
+    for step, extent in steps:
+        far = reach + step * (extent - 1)
+        apart = step > reach
+        count = count * extent if apart else min(count * extent, far // steps[0][0] + 1)
+        reach = far
+    return count
+
+
+def _runs(place: Affine) -> list[tuple[Size, int]]:
+    return [
+        (factor, points(ir.free_axes(atom)))
+        for atom, factor in place.terms
+        if ir.free_axes(atom)
+    ]
+
+
+def _step(factor: Size) -> int:
+    return factor if isinstance(factor, int) else typical(factor)
+
+
+def _is_loose(place: Affine) -> bool:
+    return any(atom.op != "axis" and ir.free_axes(atom) for atom, _ in place.terms)
+
+
+def _form(place: Affine) -> object:
+    """What two addresses share that name the same elements in loops of their own."""
+    terms = Counter((str(factor), extent) for factor, extent in _runs(place))
+    fixed = frozenset((a, str(f)) for a, f in place.terms if not ir.free_axes(a))
+    return frozenset(terms.items()), fixed, str(place.offset)

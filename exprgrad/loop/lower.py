@@ -104,7 +104,7 @@ def _cumsum(state: Lowering, node: Tensor, buffer: Buffer) -> Kernel:
     exists = ir.less_equal(ir.number(0), before)
     last = ir.read(buffer, node.shape, (*index[:axis], before, *index[axis + 1 :]), exists)
     value = pull(state.memory, (node.args[0], index, ()))
-    total = ir.scalar("add", (last, value), (), node.dtype)
+    total = ir.scalar("add", (last, value), (), node.dtype, node.where)
     return Kernel((Store(buffer, axes, index, total, ordered=frozenset({axes[axis]})),))
 
 

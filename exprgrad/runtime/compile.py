@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from exprgrad import config
@@ -26,6 +26,7 @@ from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
 from exprgrad.loop.pack import pack
 from exprgrad.loop.phases import phases
+from exprgrad.loop.reason import slow_ways
 from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
@@ -44,7 +45,9 @@ LARGE = 1 << 17
 
 @dataclass(eq=False)
 class Compiled:
-    """Machine code, and where it looks for what."""
+    """Machine code, and where it looks for what. With `timed` it adds up how long each
+    kernel takes.
+    """
 
     library: Library
     layout: Layout
@@ -52,7 +55,10 @@ class Compiled:
     kernels: list[Scheduled]
     needed: list[Life]
     outputs: list[Buffer]
+    phases: list[int]
+    slices: Slices | None
     stages: list[Stage] = field(default_factory=list)
+    timed: bool = False
 
     @property
     def notes(self) -> list[str]:
@@ -63,7 +69,8 @@ class Compiled:
             for node in scalars(scheduled.kernel)
             if node.args and (node.op, dtype := node.args[-1].dtype.name) in SLOW
         }
-        return sorted(slow)
+        with assuming({}, usual_size(self.slices)):
+            return [*sorted(slow), *(n for each in self.kernels for n in slow_ways(each))]
 
     def work(self, dims: Mapping[str, int]) -> int:
         """An estimate of the additions of one run, or what takes as long."""
@@ -94,8 +101,13 @@ def compile_request(request: Request, target: Processor | None = None) -> Compil
 
     A step's dimensions are taken to be those of a mini-batch, a call's to be large.
     """
-    with assuming({}, TYPICAL if request.slices else LARGE):
+    with assuming({}, usual_size(request.slices)):
         return _compiled(request, target)
+
+
+def usual_size(slices: Slices | None) -> int:
+    """What a named dimension is taken to be before arrays say what it is."""
+    return TYPICAL if slices else LARGE
 
 
 def _compiled(request: Request, target: Processor | None) -> Compiled:
@@ -118,7 +130,29 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     texts = {"emit": lambda: emitted.text, "llvm": lambda: library.assembly}
     stages = [Stage(s.name, s.milliseconds, texts.get(s.name, s.text)) for s in run.stages]
     return Compiled(
-        library, emitted.layout, emitted.tables, scheduled, needed, outputs, stages
+        library,
+        emitted.layout,
+        emitted.tables,
+        scheduled,
+        needed,
+        outputs,
+        numbers,
+        request.slices,
+        stages,
+    )
+
+
+def with_clock(compiled: Compiled) -> Compiled:
+    """The same program, in which each thread adds up how long each kernel takes."""
+    target = compiled.library.target
+    emitted = emit_program(compiled.kernels, compiled.phases, target, compiled.slices, timed=True)
+    library = compile_module(emitted.text, target)
+    return replace(
+        compiled,
+        library=library,
+        layout=emitted.layout,
+        tables=emitted.tables,
+        timed=True,
     )
 
 

@@ -23,7 +23,7 @@ from exprgrad.runtime.arguments import (
     require_finite,
     require_known_names,
 )
-from exprgrad.runtime.program import compile_graph
+from exprgrad.runtime.program import Array, Call, compile_graph
 from exprgrad.runtime.report import Stage
 
 Outputs = Any  # a Tensor, a list, a tuple or a dict of them, or None
@@ -59,7 +59,7 @@ class Function:
         self._program = compile_graph(self.inputs, results, changes)
 
     @property
-    def program(self) -> Any:
+    def program(self) -> Call:
         """The compiled program, which `eg.explain` asks for its stages."""
         return self._program
 
@@ -82,14 +82,7 @@ class Function:
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run once. Arguments stand in the order of `inputs`, or bear their names."""
-        arrays = [
-            as_array(node, value)
-            for node, value in zip(
-                self.inputs, self._ordered(values, named), strict=True
-            )
-        ]
-        dims = bind(self.inputs, arrays)
-        require_demands(self._demands, dims)
+        arrays, dims = self.bound(*values, **named)
         if self.check_finite:
             for name, array in zip(self._names, arrays, strict=True):
                 require_finite(f"input {name}", array)
@@ -100,6 +93,16 @@ class Function:
         return self._rebuild(
             [array[()] if not array.ndim else array for array in results]
         )
+
+    def bound(self, *values: Any, **named: Any) -> tuple[list[Array], dict[str, int]]:
+        """The arguments of a call as arrays in the order of `inputs`, and the sizes that
+        they give to named dimensions. Raises `InputError` where they do not fit.
+        """
+        ordered = zip(self.inputs, self._ordered(values, named), strict=True)
+        arrays = [as_array(node, value) for node, value in ordered]
+        dims = bind(self.inputs, arrays)
+        require_demands(self._demands, dims)
+        return arrays, dims
 
     def _ordered(self, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         if len(values) > len(self.inputs):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgrad.backend.barrier import FLAGS_SIZE
-from exprgrad.backend.program import CONTEXT
+from exprgrad.backend.program import CONTEXT, TABLES
 from exprgrad.backend.threads import Pool
 from exprgrad.errors import out_of_range
 from exprgrad.graph import dims as sizes
@@ -19,7 +19,7 @@ from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
 from exprgrad.runtime.choice import MOST_THREADS, Choice
-from exprgrad.runtime.compile import Compiled, Request, compile_request
+from exprgrad.runtime.compile import Compiled, Request, compile_request, with_clock
 from exprgrad.runtime.report import Stage
 
 Array = NDArray[Any]
@@ -47,7 +47,6 @@ class Program:
 
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
-        self.notes = compiled.notes
         layout = compiled.layout
         self._locks = [threading.Lock(), *self._shared_locks()]
         self._address = compiled.library.address("run")
@@ -58,13 +57,21 @@ class Program:
         self._dims = np.zeros(len(layout.dims) + 1, np.int64)
         self._status = np.zeros(2, np.int64)
         self._barrier = aligned(FLAGS_SIZE)
+        # How long each kernel took on each thread, and last how long the thread waited.
+        rows = MOST_THREADS if compiled.timed else 0
+        self.ticks = np.zeros((rows, len(compiled.kernels) + 1), np.int64)
         self._context = np.zeros(len(CONTEXT), np.int64)
-        tables = (self._buffers, self._dims, self._status, self._barrier)
-        self._context[:4] = [table.ctypes.data for table in tables]
+        tables = (self._buffers, self._dims, self._status, self._barrier, self.ticks)
+        self._context[: len(TABLES)] = [table.ctypes.data for table in tables]
         self._arena = aligned(0)
         self._placed: Mapping[str, int] | None = None
         self._inputs = [b for b in self._slots if b.role == "input"]
         self._kept = [self._own(buffer) for buffer in self._slots]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know: slower ways taken, and why."""
+        return self.compiled.notes
 
     @property
     def updated(self) -> list[Tensor]:
@@ -118,7 +125,7 @@ class Program:
                 self._enter(buffer, inputs[buffer.source].ctypes.data)
             for buffer, array in zip(self.compiled.outputs, outputs, strict=True):
                 self._enter(buffer, array.ctypes.data)
-            self._context[4:] = span
+            self._context[len(TABLES) :] = span
             self._status[:] = 0
             POOL.run(self._address, self._context.ctypes.data, threads)
             if self._status[0]:
@@ -165,17 +172,25 @@ class Call:
         """The stages of the compilation."""
         return self.program.report()
 
+    def with_clock(self) -> Call:
+        """The same call of a program that adds up how long each kernel takes."""
+        return Call(Program(with_clock(self.program.compiled)), self.inputs)
+
     def run(self, arrays: Sequence[Array], dims: Mapping[str, int]) -> list[Array]:
         """The outputs, in fresh arrays; states are updated in place."""
         separate = [self._apart(array) for array in arrays]
-        outputs = [
-            np.empty([sizes.evaluate(n, dims) for n in buffer.shape], buffer.dtype.numpy)
-            for buffer in self.program.compiled.outputs
-        ]
+        outputs = self.outputs(dims)
         inputs = dict(zip(self.inputs, separate, strict=True))
         for _, _, threads in self._choice(dims).slices(1):
             self.program.run(inputs, dims, outputs, threads=threads)
         return outputs
+
+    def outputs(self, dims: Mapping[str, int]) -> list[Array]:
+        """Fresh arrays for the outputs."""
+        return [
+            np.empty([sizes.evaluate(n, dims) for n in buffer.shape], buffer.dtype.numpy)
+            for buffer in self.program.compiled.outputs
+        ]
 
     def _choice(self, dims: Mapping[str, int]) -> Choice:
         """The number of threads is learned for each combination of sizes."""

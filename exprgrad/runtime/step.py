@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from exprgrad.graph.mode import replaced
 from exprgrad.graph.movement import iota
 from exprgrad.graph.tensor import Tensor, apply
 from exprgrad.runtime.choice import Choice
-from exprgrad.runtime.compile import Request, compile_request
+from exprgrad.runtime.compile import Request, compile_request, with_clock
 from exprgrad.runtime.program import Program
 from exprgrad.runtime.report import Stage
 
@@ -51,17 +52,26 @@ class Epoch:
         image = replaced(roots, gathered)
         results = [image[node] for node in outputs.values()]
         changes = {state: image[new] for state, new in updates.items()}
-        self._program = Program(compile_request(Request(results, changes, slices)))
-        self._choice = Choice(self._program.compiled.work({}), WORK_OF_STEP)
+        self.program = Program(compile_request(Request(results, changes, slices)))
+        self._choice = Choice(self.program.compiled.work({}), WORK_OF_STEP)
+
+    def with_clock(self) -> Epoch:
+        """The same steps in a program that adds up how long each kernel takes, on as many
+        threads as EXPRGRAD_THREADS says or on one.
+        """
+        twin = copy(self)
+        twin.program = Program(with_clock(self.program.compiled))
+        twin._choice = Choice(work=0, enough=1)
+        return twin
 
     @property
     def notes(self) -> list[str]:
         """What the user should know: slower ways taken, and why."""
-        return self._program.notes
+        return self.program.notes
 
     def report(self) -> list[Stage]:
         """The stages of the compilation."""
-        return self._program.report()
+        return self.program.report()
 
     def run(
         self,
@@ -77,30 +87,36 @@ class Epoch:
         Gives each output's value of each step. The arrays are read in place. Raises
         `IndexOutOfRange`; steps before the one that met a bad index have been done.
         """
-        arrays: dict[Tensor, Array] = {
-            whole: data[node.name] for node, whole in self._whole.items()
-        }
-        arrays[self._order] = order
-        dims = self._dims(arrays)
-        dims[self.batch] = min(batch_size, len(order))
+        arrays = self._arrays(data, order)
+        dims = self.dims(data, order, batch_size)
         records = [
             np.zeros(last - first, buffer.dtype.numpy)
-            for buffer in self._program.compiled.outputs
+            for buffer in self.program.compiled.outputs
         ]
         for start, end, threads in self._choice.slices(last - first):
             span = (first + start, first + end, len(order), batch_size)
             places = [record[start:] for record in records]
-            self._program.run(arrays, dims, places, span, threads)
+            self.program.run(arrays, dims, places, span, threads)
         return dict(zip(self.names, records, strict=True))
 
-    def _dims(self, arrays: Mapping[Tensor, Array]) -> dict[str, int]:
-        return {
+    def dims(
+        self, data: Mapping[str, Array], order: NDArray[np.int64], batch_size: int
+    ) -> dict[str, int]:
+        """The sizes of a step that takes `batch_size` rows."""
+        found = {
             name: n
-            for node, array in arrays.items()
+            for node, array in self._arrays(data, order).items()
             for size, n in zip(node.shape, array.shape, strict=True)
             if isinstance(size, Dim) and str(size) in names(size)
             for name in [str(size)]
         }
+        return {**found, self.batch: min(batch_size, len(order))}
+
+    def _arrays(
+        self, data: Mapping[str, Array], order: NDArray[np.int64]
+    ) -> dict[Tensor, Array]:
+        given = {whole: data[node.name] for node, whole in self._whole.items()}
+        return {**given, self._order: order}
 
 
 def _with_all_rows(node: Tensor, batch: str) -> Tensor:

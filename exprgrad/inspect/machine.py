@@ -1,0 +1,151 @@
+"""What this machine can do at most, measured once and kept with the compiled code.
+
+The peak is that of multiply-adds in registers, the latency that of a chain of them; the
+bandwidths are those of sums of arrays that fit one level of the caches, but no smaller.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from exprgrad.backend import cache
+from exprgrad.backend.jit import Library, compile_module, host
+from exprgrad.inspect.probes import ELEMENTS, NOW, SIDE_BY_SIDE, STEP, lanes, probes
+from exprgrad.runtime.program import POOL, aligned
+
+VERSION = 1  # of what is measured, so that an older record is not read
+SECONDS = 0.002  # of one measurement
+ROUNDS = 5
+# What is taken where the system does not tell: level, bytes, whether all cores share it
+USUAL_CACHES = ((1, 1 << 15, False), (2, 1 << 20, False), (3, 1 << 25, True))
+MOST_MEMORY = 1 << 28
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+UNITS = {"K": 1 << 10, "M": 1 << 20}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A level of memory: its size, shared by all threads or not, and bytes a second."""
+
+    name: str
+    nbytes: int
+    shared: bool
+    bandwidth: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that `threads` threads can do together: multiplications and additions a
+    second, bytes a second from each level; and for one, seconds of a multiply-add that
+    waits for another. `ticks` of the processor's counter make a second.
+    """
+
+    name: str
+    threads: int
+    flops: dict[str, float]
+    levels: tuple[Memory, ...]
+    latency: float
+    ticks: float
+
+    def __str__(self) -> str:
+        peaks = ", ".join(f"{1e-9 * f:.0f} GFLOP/s in {name}" for name, f in self.flops.items())
+        reads = ", ".join(f"{x.name} {1e-9 * x.bandwidth:.0f}" for x in self.levels)
+        many = f"{self.threads} thread{'s'[self.threads == 1:]}"
+        return f"{self.name}, {many}: at most {peaks}; reads in GB/s: {reads}"
+
+
+@functools.cache
+def limits(threads: int = 1) -> Limits:
+    """What this machine can do at most on `threads` threads; the first time it takes
+    half a second.
+
+    >>> limits().flops["float32"] > 1e9
+    True
+    """
+    name = cache.key(f"limits {VERSION} {threads}", host(), 2, llvm.llvm_version_info)
+    kept = cache.load(name)
+    if kept is not None:
+        fields = json.loads(kept)
+        levels = tuple(Memory(**level) for level in fields.pop("levels"))
+        return Limits(levels=levels, **fields)
+    found = _measured(threads)
+    cache.store(name, json.dumps(asdict(found)).encode())
+    return found
+
+
+def _measured(threads: int) -> Limits:
+    library = compile_module(probes(host()), host())
+    peaks = {
+        dtype: threads * 2 * lanes(dtype, host()) * SIDE_BY_SIDE
+        / _seconds(library, f"peak_{dtype}", threads)
+        for dtype in ELEMENTS
+    }
+    levels = tuple(_bandwidths(library, threads))
+    latency = _seconds(library, "latency", 1)
+    return Limits(host().cpu, threads, peaks, levels, latency, _ticks(library))
+
+
+def _seconds(library: Library, name: str, threads: int, memory: int = 0, size: int = 0) -> float:
+    """Seconds of one iteration of a program, the least of several rounds."""
+    address = library.address(name)
+
+    def run(iterations: int) -> float:
+        context = np.array([iterations, memory, size], np.int64)
+        start = time.perf_counter()
+        POOL.run(address, context.ctypes.data, threads)
+        return time.perf_counter() - start
+
+    iterations = 1
+    while (elapsed := run(iterations)) < SECONDS / 4:
+        iterations *= 4
+    iterations = max(1, int(iterations * SECONDS / elapsed))
+    return min(run(iterations) for _ in range(ROUNDS)) / iterations
+
+
+def _bandwidths(library: Library, threads: int) -> list[Memory]:
+    """Of each level by an array that fills half of it, of memory by one that fills none."""
+    found = caches()
+    most = min(MOST_MEMORY, 4 * found[-1][1])
+    memory = aligned(most)
+    memory.fill(1)  # memory that nothing was written to is not there yet
+    rows = [(f"L{level}", nbytes, shared) for level, nbytes, shared in found]
+    levels = []
+    for name, nbytes, shared in [*rows, ("memory", most, True)]:
+        used = nbytes if name == "memory" else nbytes // 2
+        size = (used // threads if shared else used) // STEP * STEP
+        size = min(size, most // threads // STEP * STEP)
+        seconds = _seconds(library, "read", threads, memory.ctypes.data, size)
+        levels.append(Memory(name, nbytes, shared, threads * size / seconds))
+    return levels
+
+
+def caches() -> list[tuple[int, int, bool]]:
+    """Level, bytes and whether cores share it, of each data cache, smallest first."""
+    found = []
+    for folder in sorted(CACHES.glob("index*")):
+        try:
+            level, kind, size = (
+                (folder / name).read_text().strip() for name in ("level", "type", "size")
+            )
+        except OSError:
+            continue
+        if kind != "Instruction":
+            nbytes = int(size.rstrip("KM")) * UNITS.get(size[-1], 1)
+            found.append((int(level), nbytes, int(level) > 2))
+    return sorted(found) or list(USUAL_CACHES)
+
+
+def _ticks(library: Library) -> float:
+    """Ticks of the processor's counter in a second."""
+    now = NOW(library.address("now"))
+    start, first = time.perf_counter(), now()
+    time.sleep(10 * SECONDS)
+    last, end = now(), time.perf_counter()
+    return float(last - first) / (end - start)
