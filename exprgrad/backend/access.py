@@ -184,8 +184,7 @@ def store(scope: Scope, target: Store, value: str, level: Level, point: Point) -
     vector = level.vector_of(frozenset(target.axes))
     lanes = vector[1].lanes if vector else 1
     kind = memory_kind(buffer.dtype, lanes)
-    if buffer.dtype.kind == "b":
-        value = code.op(f"zext {Kind('i1', lanes)} {value} to {kind}")
+    value = as_stored(code, buffer.dtype, lanes, value)
     mask, apart = None, False
     if vector is not None:
         axis, bound = vector
@@ -198,10 +197,18 @@ def store(scope: Scope, target: Store, value: str, level: Level, point: Point) -
         before = _read(code, kind, where, mask, apart)
         add = "fadd" if kind.element in ("float", "double") else "add"
         value = code.op(f"{add} {kind} {before}, {value}")
-    _write(code, kind, where, mask, value, apart)
+    write(code, kind, where, mask, value, apart)
 
 
-def _write(code: Code, kind: Kind, where: str, mask: str | None, name: str, apart: bool) -> None:
+def as_stored(code: Code, dtype: DType, lanes: int, value: str) -> str:
+    """A value as it stands in memory."""
+    if dtype.kind != "b":
+        return value
+    return code.op(f"zext {Kind('i1', lanes)} {value} to {memory_kind(dtype, lanes)}")
+
+
+def write(code: Code, kind: Kind, where: str, mask: str | None, name: str, apart: bool) -> None:
+    """Write the lanes in the mask; `where` holds an address for each if they are apart."""
     align, flags = kind.bits // 8, kind.with_element("i1")
     if mask is None and not apart:
         code.do(f"store {kind} {name}, ptr {where}, align {align}")

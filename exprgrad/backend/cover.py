@@ -22,28 +22,54 @@ from exprgrad.backend.arith import (
 from exprgrad.backend.level import RUN_TIME, Bound, Level, Loop, open_loop
 from exprgrad.backend.scope import Scope
 from exprgrad.loop.ir import Axis
+from exprgrad.loop.schedule import How
 
 Span = tuple[str, str, int]  # start, stop, step
 
 
 def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
-    """The pieces of a loop that this thread runs, one after another."""
+    """The pieces of a loop that this thread runs, one after another.
+
+    What whole tiles leave over is one smaller tile where its size is known. Where it is
+    not, it runs by twos and by ones, vectors one by one, the last of them masked.
+    """
     how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
     width = lanes if how.vector else 1
-    block = how.tile * width
-    code, n = scope.root.code, scope.size(axis.extent)
-    low, high = _share(scope, axis, block) if how.parallel else ("0", n)
-    tiled, full = whole(code, n, block), whole(code, n, width)
-    pieces = [((low, least(code, high, tiled), block), Bound("", how.tile, width))]
-    number = known(n)
-    if tiled != full:
-        left = 1 if number is None or how.vector else number % how.tile
-        span = (most(code, low, tiled), least(code, high, full), left * width)
-        pieces.append((span, Bound("", left, width)))
-    if full != n:
-        mask = RUN_TIME if number is None else fixed_mask(lanes, number % lanes)
-        span = (most(code, low, full), least(code, high, n), lanes)
-        pieces.append((span, Bound("", 1, lanes, mask)))
+    n = scope.size(axis.extent)
+    low, high = _share(scope, axis, how.tile * width) if how.parallel else ("0", n)
+    if (number := known(n)) is not None:
+        return _known_pieces(scope, number, low, high, how.tile, width)
+    code = scope.root.code
+    pieces, start = [], "0"
+    for tile in _tiles(how):
+        block = tile * width
+        stop = whole(code, n, block)
+        span = (most(code, low, start), least(code, high, stop), block)
+        pieces.append((span, Bound("", tile, width)))
+        start = stop
+    if how.vector:
+        span = (most(code, low, start), least(code, high, n), lanes)
+        pieces.append((span, Bound("", 1, lanes, RUN_TIME)))
+    return pieces
+
+
+def _tiles(how: How) -> list[int]:
+    """Smaller and smaller tiles for a number of iterations not known."""
+    smaller = [2, 1] if how.tile > 3 and not how.vector else [1]
+    return [how.tile, *smaller] if how.tile > 1 else [1]
+
+
+def _known_pieces(
+    scope: Scope, n: int, low: str, high: str, tile: int, width: int
+) -> list[tuple[Span, Bound]]:
+    """Whole tiles, and one piece for the rest, the last vector of which is masked."""
+    code, block = scope.root.code, tile * width
+    full = n - n % block
+    pieces = [((low, least(code, high, str(full)), block), Bound("", tile, width))]
+    if left := n - full:
+        mask = fixed_mask(width, left % width) if left % width else None
+        span = (most(code, low, str(full)), least(code, high, str(n)), block)
+        pieces.append((span, Bound("", -(-left // width), width, mask)))
     return pieces
 
 

@@ -20,6 +20,7 @@ from exprgrad.backend.arith import (
     splat,
 )
 from exprgrad.backend.cover import cover, open_piece, runs
+from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.level import Level
 from exprgrad.backend.outline import call, called_in
 from exprgrad.backend.philox import random
@@ -31,7 +32,7 @@ from exprgrad.graph.dims import Dim, FloorDiv, Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
-from exprgrad.loop.schedule import Scheduled
+from exprgrad.loop.schedule import Scheduled, across
 
 
 @dataclass(eq=False)
@@ -98,11 +99,19 @@ class Emitter:
         tiles = level.tiled(axes)
         vector = level.vector_of(axes)
         lanes = vector[1].lanes if vector else 1
+        squares: dict[tuple[Store, tuple[Axis, Axis], frozenset[tuple[Axis, int]]], list[str]] = {}
         for place in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, place, strict=True))
             values = [self.vector(s.value, level, point, lanes) for s in stores]
             for each, value in zip(stores, values, strict=True):
-                store(self, each, value, level, point)
+                pair = across(self.scheduled, each)
+                if pair is None or pair[1] not in tiles:
+                    store(self, each, value, level, point)
+                else:
+                    others = frozenset(point.items() - {(pair[1], point[pair[1]])})
+                    squares.setdefault((each, pair, others), []).append(value)
+        for (each, pair, others), columns in squares.items():
+            store_across(self, each, pair, columns, level, dict(others))
 
     # Scalars
 

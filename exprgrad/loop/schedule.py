@@ -22,7 +22,10 @@ from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 
 PARALLEL_WORK = 20_000
-HORIZONTAL = 12  # adding up the lanes of a vector, in vector operations
+# In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
+# that turn a square of vectors.
+HORIZONTAL = 12
+TURN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,26 @@ def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
     return Scheduled(kernel, how, lanes)
 
 
+def across(scheduled: Scheduled, store: Store) -> tuple[Axis, Axis] | None:
+    """The vector of a store and the axis along which its memory runs, where these are
+    two and a square of values is turned; None elsewhere.
+    """
+    vector = next((a for a in store.axes if scheduled.of(a).vector), None)
+    if vector is None or store.accumulate or store.place().factor_of(vector) == 1:
+        return None
+    side = _side(store, vector)
+    if side is None or scheduled.of(side).tile != scheduled.lanes:
+        return None
+    return vector, side
+
+
+def _side(store: Store, vector: Axis) -> Axis | None:
+    """The axis along which a store's memory runs, if it is not the vector."""
+    return next(
+        (a for a in store.axes if a is not vector and store.place().factor_of(a) == 1), None
+    )
+
+
 def element_bytes(kernel: Kernel) -> int:
     """The size of the widest floating-point element computed with."""
     sizes = [n.dtype.size for n in ir.scalars(kernel) if n.dtype.kind == "f"]
@@ -120,7 +143,7 @@ def _leaf(
     ]
     how = {n.params[1][-1]: How(_accumulators(n, lanes), vector=True) for n in across}
     if along is not None:
-        tiles = _tiles(stores, own, along, lanes, machine)
+        tiles = _squares(stores, own, along, lanes) or _tiles(stores, own, along, lanes, machine)
         how |= {**tiles, along: How(_vectors(stores, along, lanes, tiles), vector=True)}
     elif len(across) == 1 and is_contraction(across[0]):
         how |= {a: How(4) for a in own[-2:] if not _is_ordered(a, stores)}
@@ -136,7 +159,7 @@ def _vector_axis(
     candidates = [axis for axis in reversed(own) if _may_be_vector(axis, stores)]
     if not candidates:
         return None
-    costs = {axis: _cost(stores, axis, lanes) for axis in candidates}
+    costs = {axis: _cost(stores, axis, own, lanes) for axis in candidates}
     best = min(candidates, key=lambda axis: costs[axis])
     return best if costs[best] <= _cost_across(stores, reduces, lanes) else None
 
@@ -160,12 +183,11 @@ def _sums_lanes(node: Scalar) -> bool:
     return not inside and unit and axis.extent != 1
 
 
-def _cost(stores: list[Store], axis: Axis, lanes: int) -> float:
+def _cost(stores: list[Store], axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
     """Reading and writing vectors along an axis of the stores, weighed by how often."""
     total = 0.0
     for store in stores:
-        factor = store.place().factor_of(axis)
-        total += (1 if factor == 1 else lanes) * points(store.axes)
+        total += _write(store, axis, own, lanes) * points(store.axes)
         for node, around in _reads(store):
             total += _load(node, axis, lanes) * points(around)
     return total / (lanes * _filled(axis.extent, lanes))
@@ -183,6 +205,29 @@ def _cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> floa
             inside = around > set(store.axes)
             total += points(around) / (lanes * filled if inside else 1)
     return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
+
+
+def _write(store: Store, axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
+    if store.place().factor_of(axis) == 1:
+        return 1.0
+    return float(TURN + 1 if _may_turn(store, axis, own, lanes) else lanes)
+
+
+def _may_turn(store: Store, vector: Axis, own: tuple[Axis, ...], lanes: int) -> bool:
+    """Whether a store may turn squares of vectors along `vector`."""
+    side = _side(store, vector)
+    if side is None or store.accumulate or side in store.ordered or side not in own:
+        return False
+    return typical(side.extent) >= lanes // 2
+
+
+def _squares(
+    stores: list[Store], own: tuple[Axis, ...], vector: Axis, lanes: int
+) -> dict[Axis, How]:
+    """The axis along which memory runs where a store runs across the vector."""
+    apart = [s for s in stores if s.place().factor_of(vector) != 1]
+    sides = {_side(s, vector) for s in apart if _may_turn(s, vector, own, lanes)}
+    return {side: How(lanes) for side in sides if side is not None and len(sides) == 1}
 
 
 def _load(node: Scalar, axis: Axis, lanes: int) -> float:

@@ -1,0 +1,99 @@
+"""Stores across the vector: a square of values is transposed in registers.
+
+    for j by 16, k vectors: t[k, j] = b[j, k]
+    ->
+    for j by 16, k by 16: 16 vectors along k are read, and 16 vectors along j are stored
+
+Read or stored one element at a time, the same square would take 256 accesses instead of
+32 and some shuffles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exprgrad.backend.access import address, as_stored, memory_kind, write
+from exprgrad.backend.arith import fixed_mask, known, splat
+from exprgrad.backend.level import Bound, Level
+from exprgrad.backend.scope import Point, Scope
+from exprgrad.backend.text import Code, Kind
+from exprgrad.loop.ir import Axis, Store
+
+
+def store_across(
+    scope: Scope,
+    target: Store,
+    axes: tuple[Axis, Axis],
+    values: Sequence[str],
+    level: Level,
+    point: Point,
+) -> None:
+    """Store the vectors that stand side by side along the axis that memory follows.
+
+    `axes` are the vector's and that one; `values` are those of all points of the latter
+    and `point` is the place in the others.
+    """
+    vector, side = axes
+    code, bound = level.code, level.bound(vector)
+    kind = memory_kind(target.buffer.dtype, bound.lanes)
+    stored = [as_stored(code, target.buffer.dtype, bound.lanes, value) for value in values]
+    missing = [kind.splat(0)] * (bound.lanes - len(stored))
+    mask = fixed_mask(bound.lanes, len(stored)) if missing else None
+    first = {**point, side: 0}
+    start = address(scope, target.buffer, target.place(), level, first)
+    apart = target.place().factor_of(vector)
+    assert apart is not None
+    element = memory_kind(target.buffer.dtype)
+    columns = transpose(code, kind, [*stored, *missing])
+    for number in range(_count(scope, vector, bound)):
+        by = code.imul(str(number), scope.size(apart))
+        where = code.op(f"getelementptr inbounds {element}, ptr {start}, i64 {by}")
+        exists = _exists(code, bound, number, mask)
+        write(code, kind, where, exists, columns[number], apart=False)
+
+
+def _count(scope: Scope, vector: Axis, bound: Bound) -> int:
+    """How many lanes of the vector may exist here."""
+    n = known(scope.size(vector.extent))
+    return bound.lanes if bound.mask is None or n is None else n % bound.lanes
+
+
+def _exists(code: Code, bound: Bound, number: int, mask: str | None) -> str | None:
+    """The mask of a column that exists if its lane does."""
+    if bound.mask is None or not bound.mask.startswith("%"):
+        return mask
+    lane = code.op(f"extractelement {Kind('i1', bound.lanes)} {bound.mask}, i64 {number}")
+    column = splat(code, Kind("i1"), lane, bound.lanes)
+    if mask is None:
+        return column
+    return code.op(f"and {Kind('i1', bound.lanes)} {column}, {mask}")
+
+
+def transpose(code: Code, kind: Kind, rows: list[str]) -> list[str]:
+    """The columns of a square of as many rows as a vector has lanes, a power of two.
+
+    Blocks off the diagonal change places: halves first, then halves of the halves.
+    """
+    lanes = len(rows)
+    half = lanes // 2
+    while half:
+        for n in range(lanes):
+            if not n & half:
+                rows[n], rows[n + half] = _exchanged(code, kind, rows[n], rows[n + half], half)
+        half //= 2
+    return rows
+
+
+def _exchanged(code: Code, kind: Kind, a: str, b: str, half: int) -> tuple[str, str]:
+    """Two rows after the upper blocks of `a` changed places with the lower ones of `b`."""
+    lanes = range(kind.lanes)
+    low = [n if not n & half else kind.lanes + n - half for n in lanes]
+    high = [n + half if not n & half else kind.lanes + n for n in lanes]
+    return _shuffled(code, kind, a, b, low), _shuffled(code, kind, a, b, high)
+
+
+def _shuffled(code: Code, kind: Kind, a: str, b: str, chosen: Sequence[int]) -> str:
+    indices = ", ".join(f"i32 {n}" for n in chosen)
+    return code.op(
+        f"shufflevector {kind} {a}, {kind} {b}, <{kind.lanes} x i32> <{indices}>"
+    )
