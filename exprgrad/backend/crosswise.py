@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exprgrad.backend.access import address, as_stored, memory_kind, write
-from exprgrad.backend.arith import fixed_mask, known, splat
+from exprgrad.backend.arith import both, fixed_mask, known, splat
 from exprgrad.backend.level import Bound, Level
 from exprgrad.backend.scope import Point, Scope
 from exprgrad.backend.text import Code, Kind
@@ -45,28 +45,28 @@ def store_across(
     assert apart is not None
     element = memory_kind(target.buffer.dtype)
     columns = transpose(code, kind, [*stored, *missing])
-    for number in range(_count(scope, vector, bound)):
+    lanes = bound.mask_at(point.get(vector, 0))
+    for number in range(_count(scope, vector, bound, lanes)):
         by = code.imul(str(number), scope.size(apart))
         where = code.op(f"getelementptr inbounds {element}, ptr {start}, i64 {by}")
-        exists = _exists(code, bound, number, mask)
+        exists = _exists(code, bound.lanes, lanes, number, mask)
         write(code, kind, where, exists, columns[number], apart=False)
 
 
-def _count(scope: Scope, vector: Axis, bound: Bound) -> int:
+def _count(scope: Scope, vector: Axis, bound: Bound, mask: str | None) -> int:
     """How many lanes of the vector may exist here."""
     n = known(scope.size(vector.extent))
-    return bound.lanes if bound.mask is None or n is None else n % bound.lanes
+    return bound.lanes if mask is None or n is None else n % bound.lanes
 
 
-def _exists(code: Code, bound: Bound, number: int, mask: str | None) -> str | None:
+def _exists(
+    code: Code, lanes: int, mask: str | None, number: int, rows: str | None
+) -> str | None:
     """The mask of a column that exists if its lane does."""
-    if bound.mask is None or not bound.mask.startswith("%"):
-        return mask
-    lane = code.op(f"extractelement {Kind('i1', bound.lanes)} {bound.mask}, i64 {number}")
-    column = splat(code, Kind("i1"), lane, bound.lanes)
-    if mask is None:
-        return column
-    return code.op(f"and {Kind('i1', bound.lanes)} {column}, {mask}")
+    if mask is None or not mask.startswith("%"):
+        return rows
+    lane = code.op(f"extractelement {Kind('i1', lanes)} {mask}, i64 {number}")
+    return both(code, lanes, splat(code, Kind("i1"), lane, lanes), rows)
 
 
 def transpose(code: Code, kind: Kind, rows: list[str]) -> list[str]:
