@@ -22,7 +22,7 @@ from exprgrad.backend.arith import (
 from exprgrad.backend.level import RUN_TIME, Bound, Level, Loop, open_loop
 from exprgrad.backend.scope import Scope
 from exprgrad.loop.ir import Axis
-from exprgrad.loop.schedule import How
+from exprgrad.loop.schedule import How, Scheduled
 
 Span = tuple[str, str, int]  # start, stop, step
 
@@ -71,6 +71,16 @@ def _known_pieces(
         span = (most(code, low, str(full)), least(code, high, str(n)), block)
         pieces.append((span, Bound("", -(-left // width), width, mask)))
     return pieces
+
+
+def written(scheduled: Scheduled, axis: Axis) -> int:
+    """How many iterations, or vectors of them, the pieces of a loop write out."""
+    how, n = scheduled.of(axis), axis.extent
+    width = scheduled.lanes if how.vector else 1
+    if not isinstance(n, int):
+        return sum(_tiles(how)) + how.vector
+    tiles, left = divmod(n, how.tile * width)
+    return how.tile * min(tiles, 1) + -(-left // width)
 
 
 def runs(span: Span) -> int | None:

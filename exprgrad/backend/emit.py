@@ -62,7 +62,7 @@ class Emitter:
         self.scheduled = scheduled
         self.layout = layout
         self.slots = {buffer: slot for slot, buffer in enumerate(buffers)}
-        self.called = called_in(scheduled.kernel)
+        self.called = called_in(scheduled)
         self.root = Level(Code(function))
 
     # Stores and their loops
@@ -179,16 +179,29 @@ class Emitter:
         lanes = max(self.value(a, level, point)[1] for a in node.args)
         names = tuple(self.vector(a, level, point, lanes) for a in node.args)
         dtype = node.args[-1].dtype
-        if node.op in self.called:
-            return call(level.code, node.op, dtype, lanes, names), lanes
-        return spell(level.code, node.op, dtype, lanes, names, node.params), lanes
+
+        def write(code: Code, names: tuple[str, ...]) -> str:
+            return spell(code, node.op, dtype, lanes, names, node.params)
+
+        if node.op not in self.called:
+            return write(level.code, names), lanes
+        kind = Kind.of(dtype, lanes)
+        return call(level.code, node.op, kind, [(kind, n) for n in names], write), lanes
 
     def _random(self, node: Scalar, level: Level, point: Point) -> Value:
-        element, step, seed = node.args
+        element, *keys = node.args
         name, lanes = self.value(element, level, point)
-        count, seeded = (self.value(a, level, point)[0] for a in (step, seed))
-        key = node.params[0]
-        return random(level.code, node.dtype, lanes, name, count, seeded, key), lanes
+        scalars = [*(self.value(a, level, point)[0] for a in keys), str(node.params[0])]
+
+        def write(code: Code, names: tuple[str, ...]) -> str:
+            return random(code, node.dtype, lanes, *names)
+
+        # Scalar draws of one tile share the keys of their rounds, which are half the work.
+        if "random" not in self.called or lanes == 1:
+            return write(level.code, (name, *scalars)), lanes
+        kinds = [Kind("i64", lanes), *(INDEX for _ in scalars)]
+        given = list(zip(kinds, (name, *scalars), strict=True))
+        return call(level.code, "random", Kind.of(node.dtype, lanes), given, write), lanes
 
     def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
         """An index of an element that exists; a bad one is reported and becomes 0."""

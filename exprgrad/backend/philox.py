@@ -16,12 +16,12 @@ Words = tuple[Value, Value, Value, Value]
 
 
 def random(
-    code: Code, dtype: DType, lanes: int, element: str, step: str, seed: str, key: int
+    code: Code, dtype: DType, lanes: int, element: str, step: str, seed: str, key: str
 ) -> str:
     """Write numbers in [0, 1) of type `dtype` and give the name of their value.
 
-    `element` names int64 numbers of elements (`lanes` of them), `step` and `seed` int64
-    scalars; `key` is the draw's own number.
+    `element` names int64 numbers of elements (`lanes` of them), `step`, `seed` and
+    the draw's own number `key` int64 scalars.
     """
     kind = Kind("i64", lanes)
     numbers = Value(code, kind, element)
@@ -55,10 +55,12 @@ def _choose(part: Value, words: tuple[Value, ...]) -> Value:
     return chosen
 
 
-def _counter(block: Value, step: str, key: int) -> Words:
-    count = Value(block.code, Kind("i64"), step) & MASK
-    low, high = block & MASK, block.logical_right(32)
-    return low, high, _in_all_lanes(count, block.kind), block.splat(key & MASK)
+def _counter(block: Value, step: str, key: str) -> Words:
+    count, draw = (
+        _in_all_lanes(Value(block.code, Kind("i64"), name) & MASK, block.kind)
+        for name in (step, key)
+    )
+    return block & MASK, block.logical_right(32), count, draw
 
 
 def _in_all_lanes(scalar: Value, kind: Kind) -> Value:
@@ -74,10 +76,10 @@ def _in_all_lanes(scalar: Value, kind: Kind) -> Value:
 
 def _philox(counter: Words, seed: Value) -> Words:
     c0, c1, c2, c3 = counter
-    keys = seed & MASK, seed.logical_right(32)
+    keys = [half.convert("trunc", "i32") for half in (seed, seed.logical_right(32))]
     for turn in range(ROUNDS):
         k0, k1 = (
-            _in_all_lanes((key + turn * weyl) & MASK, c0.kind)
+            _in_all_lanes((key + turn * weyl % 2**32).convert("zext", "i64"), c0.kind)
             for key, weyl in zip(keys, WEYL, strict=True)
         )
         p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]

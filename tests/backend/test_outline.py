@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 import exprgrad as eg
 from exprgrad.backend import outline
 
-UNARY = sorted(outline.LONG - {"pow"})
-SHIFTS = [0.1 * n for n in range(outline.OFTEN + 2)]
+UNARY = sorted(outline.LENGTHS.keys() - {"pow", "random"})
+SHIFTS = [0.1 * n for n in range(3)]
 
 
 def repeated(op: str, x: eg.Tensor) -> eg.Tensor:
@@ -34,8 +35,9 @@ def text(f: Any) -> str:
 def test_bits_are_equal(op: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     x = eg.input("x", ("n",), dtype)
     y = repeated(op, x)
+    monkeypatch.setattr(outline, "MOST", 0)
     called = eg.function([x], y)
-    monkeypatch.setattr(outline, "OFTEN", 1000)
+    monkeypatch.setattr(outline, "MOST", 10**6)
     inside = eg.function([x], y)
     assert f"@{op}." in text(called) and f"@{op}." not in text(inside)
     rng = np.random.default_rng(0)
@@ -44,6 +46,32 @@ def test_bits_are_equal(op: str, dtype: str, monkeypatch: pytest.MonkeyPatch) ->
         given = np.concatenate([rng.normal(0, 3, n), edge]).astype(dtype)
         np.testing.assert_array_equal(called(given), inside(given))
     assert len(text(called)) < len(text(inside))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_draws_of_one_function_are_those_of_their_own_code(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several draws share a function: which one it is, is an argument."""
+    draws = [eg.random.uniform((5, 33), dtype=dtype) for _ in range(2)]
+    monkeypatch.setattr(outline, "MOST", 0)
+    called = eg.function([], draws)
+    monkeypatch.setattr(outline, "MOST", 10**6)
+    inside = eg.function([], draws)
+    assert len(re.findall("^define .*@random.v", text(called), re.MULTILINE)) == 1
+    assert "@random." not in text(inside)
+    results = called()
+    for ours, others in zip(results, inside(), strict=True):
+        np.testing.assert_array_equal(ours, others)
+    assert len({array.tobytes() for array in results}) == len(draws)
+
+
+def test_what_a_tile_writes_out_often_is_called() -> None:
+    """The draw beside a contraction stands at each of the tile's points."""
+    a, b = eg.input("a", (64, 30)), eg.input("b", (30, 100))
+    f = eg.function([a, b], eg.random.uniform((64, 100)) < eg.sigmoid(a @ b))
+    assert len(re.findall("call <.*@random.v", text(f))) >= 16
+    assert len(re.findall("^define .*@random.v", text(f), re.MULTILINE)) == 1
 
 
 def test_an_operation_that_is_rare_stays_inside() -> None:
