@@ -66,11 +66,15 @@ def _machine(cpu: str, features: str, triple: str, codegen: int) -> llvm.TargetM
 
 @dataclass(eq=False)
 class Library:
-    """Machine code in memory; it stays there as long as this object lives."""
+    """Machine code in memory; it stays there as long as this object lives. `key` is the
+    name under which the disk keeps it.
+    """
 
     ir: str
     target: Target
     codegen: int
+    key: str
+    names: frozenset[str]
     milliseconds: dict[str, float] = field(default_factory=dict)
     from_cache: bool = False
     _engine: llvm.ExecutionEngine = None
@@ -80,16 +84,10 @@ class Library:
 
         Raises `CompileError` when the module defines no such function.
         """
-        if name not in self._names:
+        if name not in self.names:
             raise CompileError(f"jit: the module defines no function {name!r}")
         with LOCK:
             return int(self._engine.get_function_address(name))
-
-    @functools.cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(
-            re.findall(r"^define [^@]*@([\w.$]+)\(", self.ir, re.MULTILINE)
-        )
 
     @functools.cached_property
     def assembly(self) -> str:
@@ -110,8 +108,10 @@ def compile_module(
     >>> library.address("one") != 0
     True
     """
-    library = Library(text, target or host(), codegen)
-    key = cache.key(text, library.target, codegen, llvm.llvm_version_info)
+    exact = target or host()
+    key = cache.key(text, exact, codegen, llvm.llvm_version_info)
+    names = frozenset(re.findall(r"^define [^@]*@([\w.$]+)\(", text, re.MULTILINE))
+    library = Library(text, exact, codegen, key, names)
     with LOCK:
         _start()
         with _timed(library, "cache"):
@@ -123,6 +123,18 @@ def compile_module(
     if stored is None:
         with _timed(library, "keep"):
             cache.store(key, machine_code)
+    return library
+
+
+def kept_module(key: str, names: frozenset[str], target: Target) -> Library | None:
+    """The machine code that is kept under `key` and defines `names`, if it still is."""
+    stored = cache.load(key)
+    if stored is None:
+        return None
+    library = Library("", target, 2, key, names, from_cache=True)
+    with LOCK, _timed(library, "load"):
+        _start()
+        library._engine = _load(stored, library)
     return library
 
 

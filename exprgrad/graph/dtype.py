@@ -32,6 +32,9 @@ class DType:
     def __repr__(self) -> str:
         return self.name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return as_dtype, (self.name,)  # each type is one object, when it is read back too
+
 
 bool_ = DType("bool", "b", 1)
 int32 = DType("int32", "i", 4)

@@ -33,6 +33,11 @@ class Constant:
         digest = blake2b(self.array.tobytes()).digest()
         self._key = (dtype, self.array.shape, digest)
 
+    @property
+    def digest(self) -> str:
+        """What stands for the bytes of the array."""
+        return self._key[2].hex()
+
     def __hash__(self) -> int:
         return hash(self._key)
 

@@ -127,7 +127,7 @@ def _round(program: Program, run: Steps, count: int, threads: int) -> tuple[Any,
 @contextmanager
 def _restored(program: Program) -> Iterator[None]:
     """Afterwards all states that the program writes are as they were."""
-    before = [(state, state.cell.array.copy()) for state in program.updated]
+    before = [(state, state.cell.array.copy()) for state in program.linked.updated]
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 from exprgrad.graph import dims
-from exprgrad.graph.dims import Size
+from exprgrad.graph.dims import Shape, Size
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Affine, Axis, Buffer, Kernel, Scalar
 from exprgrad.loop.place import COSTS
@@ -58,10 +58,31 @@ def points(axes: Iterable[Axis]) -> int:
 
 def work(kernel: Kernel) -> int:
     """Additions, or what takes as long, of one run of the kernel."""
-    return sum(
-        COSTS.get(node.op, 1) * points(ir.free_axes(node) & around)
-        for node, around in _visited(kernel)
-    )
+    return total(terms([kernel]))
+
+
+# Numbers, each times a product of sizes, which are to be added up.
+Terms = tuple[tuple[int, Shape], ...]
+
+
+def terms(kernels: Iterable[Kernel]) -> Terms:
+    """The work of kernels, for whatever sizes their dimensions will have.
+
+    for i < n, j < 4: y[i, j] = x[i, j] + z[i]   ->   4 * n for x, n for z, 4 * n for the sum
+    """
+    found: Counter[Shape] = Counter()
+    for kernel in kernels:
+        for node, around in _visited(kernel):
+            extents = [axis.extent for axis in ir.free_axes(node) & around]
+            known = prod(n for n in extents if isinstance(n, int))
+            named = sorted((n for n in extents if not isinstance(n, int)), key=str)
+            found[tuple(named)] += COSTS.get(node.op, 1) * known
+    return tuple((number, named) for named, number in found.items())
+
+
+def total(terms: Terms) -> int:
+    """The sum of terms, named dimensions taken as assumed."""
+    return sum(number * prod(map(typical, named)) for number, named in terms)
 
 
 def _visited(kernel: Kernel) -> Iterator[tuple[Scalar, frozenset[Axis]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 from exprgrad import config
@@ -18,7 +19,7 @@ from exprgrad.graph.dims import Dim
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.check import check_kernels, check_order
-from exprgrad.loop.cost import TYPICAL, Machine, assuming, work
+from exprgrad.loop.cost import TYPICAL, Machine, assuming, terms
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.ir import Buffer, Kernel, scalars
 from exprgrad.loop.lower import Target, lower
@@ -32,6 +33,7 @@ from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
 from exprgrad.loop.split import split
 from exprgrad.rewrite.simplify import erase, simplify
+from exprgrad.runtime.linked import Linked, Tables
 from exprgrad.runtime.report import Stage
 
 T = TypeVar("T")
@@ -72,10 +74,27 @@ class Compiled:
         with assuming({}, usual_size(self.slices)):
             return [*sorted(slow), *(n for each in self.kernels for n in slow_ways(each))]
 
-    def work(self, dims: Mapping[str, int]) -> int:
-        """An estimate of the additions of one run, or what takes as long."""
-        with assuming(dims):
-            return sum(work(scheduled.kernel) for scheduled in self.kernels)
+    @property
+    def whole(self) -> Compiled:
+        """All that the compiler made."""
+        return self
+
+    @cached_property
+    def linked(self) -> Linked:
+        """What is needed to run."""
+        kernels = [scheduled.kernel for scheduled in self.kernels]
+        checks = {n: (*node.params, node.where) for node, n in self.layout.checks.items()}
+        written = {buffer: None for kernel in kernels for buffer in kernel.writes()}
+        tables = Tables(
+            self.tables,
+            self.layout.dims,
+            checks,
+            self.needed,
+            self.outputs,
+            tuple(written),
+            terms(kernels),
+        )
+        return Linked(self.library, tables, len(kernels) + 1 if self.timed else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
 from exprgrad.runtime.choice import MOST_THREADS, Choice
-from exprgrad.runtime.compile import Compiled, Request, compile_request, with_clock
+from exprgrad.runtime.compile import Compiled, Request, with_clock
+from exprgrad.runtime.kept import Kept, recall
 from exprgrad.runtime.report import Stage
 
 Array = NDArray[Any]
@@ -45,46 +46,45 @@ class Program:
     they share one: no update is lost. A program that only reads states waits for none.
     """
 
-    def __init__(self, compiled: Compiled) -> None:
-        self.compiled = compiled
-        layout = compiled.layout
+    def __init__(self, made: Compiled | Kept) -> None:
+        self._made = made
+        self.linked = made.linked
+        tables = self.linked.tables
         self._locks = [threading.Lock(), *self._shared_locks()]
-        self._address = compiled.library.address("run")
+        self._address = self.linked.library.address("run")
         self._slots: dict[Buffer, list[int]] = {}
-        for slot, buffer in enumerate(b for table in compiled.tables for b in table):
+        for slot, buffer in enumerate(b for table in tables.buffers for b in table):
             self._slots.setdefault(buffer, []).append(slot)
-        self._buffers = np.zeros(sum(map(len, compiled.tables)) + 1, np.int64)
-        self._dims = np.zeros(len(layout.dims) + 1, np.int64)
+        self._buffers = np.zeros(sum(map(len, tables.buffers)) + 1, np.int64)
+        self._dims = np.zeros(len(tables.dims) + 1, np.int64)
         self._status = np.zeros(2, np.int64)
         self._barrier = aligned(FLAGS_SIZE)
         # How long each kernel took on each thread, and last how long the thread waited.
-        rows = MOST_THREADS if compiled.timed else 0
-        self.ticks = np.zeros((rows, len(compiled.kernels) + 1), np.int64)
+        self.ticks = np.zeros((MOST_THREADS, self.linked.ticks), np.int64)
         self._context = np.zeros(len(CONTEXT), np.int64)
-        tables = (self._buffers, self._dims, self._status, self._barrier, self.ticks)
-        self._context[: len(TABLES)] = [table.ctypes.data for table in tables]
+        given = (self._buffers, self._dims, self._status, self._barrier, self.ticks)
+        self._context[: len(TABLES)] = [table.ctypes.data for table in given]
         self._arena = aligned(0)
         self._placed: Mapping[str, int] | None = None
         self._inputs = [b for b in self._slots if b.role == "input"]
         self._kept = [self._own(buffer) for buffer in self._slots]
 
     @property
+    def compiled(self) -> Compiled:
+        """All that the compiler made, for views of the program."""
+        return self._made.whole
+
+    @property
     def notes(self) -> list[str]:
         """What the user should know: slower ways taken, and why."""
         return self.compiled.notes
 
-    @property
-    def updated(self) -> list[Tensor]:
-        """The parameters and states that the program writes."""
-        written = set().union(*(s.kernel.writes() for s in self.compiled.kernels))
-        return [b.source for b in written if b.role == "state" and b.source is not None]
-
     def _shared_locks(self) -> list[threading.Lock]:
         """Those of all states, in one order for all programs, if any is updated."""
-        used = {buffer for table in self.compiled.tables for buffer in table}
+        used = {buffer for table in self.linked.tables.buffers for buffer in table}
         cells = {b.source.cell for b in used if b.role == "state" and b.source is not None}
         ordered = sorted(cells, key=lambda cell: cell.number)
-        return [cell.lock for cell in ordered] if self.updated else []
+        return [cell.lock for cell in ordered] if self.linked.updated else []
 
     def _enter(self, buffer: Buffer, pointer: int) -> None:
         """Let every kernel that works on a buffer find it."""
@@ -101,7 +101,7 @@ class Program:
 
     def report(self) -> list[Stage]:
         """The stages of the compilation."""
-        return self.compiled.stages
+        return self._made.stages
 
     def run(
         self,
@@ -123,7 +123,7 @@ class Program:
             for buffer in self._inputs:
                 assert buffer.source is not None
                 self._enter(buffer, inputs[buffer.source].ctypes.data)
-            for buffer, array in zip(self.compiled.outputs, outputs, strict=True):
+            for buffer, array in zip(self.linked.tables.outputs, outputs, strict=True):
                 self._enter(buffer, array.ctypes.data)
             self._context[len(TABLES) :] = span
             self._status[:] = 0
@@ -137,9 +137,9 @@ class Program:
             return
         # Until all is entered no sizes are placed: there may be no memory for these.
         self._placed = None
-        for name, slot in self.compiled.layout.dims.items():
+        for name, slot in self.linked.tables.dims.items():
             self._dims[slot] = dims.get(name, 0)
-        found = plan(self.compiled.needed, dims)
+        found = plan(self.linked.tables.needed, dims)
         if self._arena.size < found.nbytes:
             self._arena = aligned(found.nbytes)
         for buffer, offset in found.offsets.items():
@@ -148,10 +148,8 @@ class Program:
 
     def _raise(self, dims: Mapping[str, int]) -> None:
         number, index = (int(n) for n in self._status)
-        checks = {n: node for node, n in self.compiled.layout.checks.items()}
-        node = checks[number]
-        size, wraps = node.params
-        raise out_of_range(index, sizes.evaluate(size, dims), wraps, node.where)
+        size, wraps, where = self.linked.tables.checks[number]
+        raise out_of_range(index, sizes.evaluate(size, dims), wraps, where)
 
 
 class Call:
@@ -161,7 +159,7 @@ class Call:
         self.program = program
         self.inputs = tuple(inputs)
         self._choices: dict[tuple[int, ...], Choice] = {}
-        self._updated = [state.cell.array for state in program.updated]
+        self._updated = [state.cell.array for state in program.linked.updated]
 
     @property
     def notes(self) -> list[str]:
@@ -189,7 +187,7 @@ class Call:
         """Fresh arrays for the outputs."""
         return [
             np.empty([sizes.evaluate(n, dims) for n in buffer.shape], buffer.dtype.numpy)
-            for buffer in self.program.compiled.outputs
+            for buffer in self.program.linked.tables.outputs
         ]
 
     def _choice(self, dims: Mapping[str, int]) -> Choice:
@@ -199,7 +197,7 @@ class Call:
         if found is None:
             if len(self._choices) >= MOST_CHOICES:
                 self._choices.clear()
-            found = Choice(self.program.compiled.work(dims), WORK_OF_CALL)
+            found = Choice(self.program.linked.work(dims), WORK_OF_CALL)
             self._choices[key] = found
         return found
 
@@ -213,4 +211,4 @@ def compile_graph(
     inputs: Sequence[Tensor], outputs: Sequence[Tensor], updates: Mapping[Tensor, Tensor]
 ) -> Call:
     """Native code that computes `outputs` and gives states their `updates`."""
-    return Call(Program(compile_request(Request(outputs, updates))), inputs)
+    return Call(Program(recall(Request(outputs, updates))), inputs)

@@ -16,7 +16,8 @@ from exprgrad.graph.mode import replaced
 from exprgrad.graph.movement import iota
 from exprgrad.graph.tensor import Tensor, apply
 from exprgrad.runtime.choice import Choice
-from exprgrad.runtime.compile import Request, compile_request, with_clock
+from exprgrad.runtime.compile import Request, with_clock
+from exprgrad.runtime.kept import recall
 from exprgrad.runtime.program import Program
 from exprgrad.runtime.report import Stage
 
@@ -52,8 +53,8 @@ class Epoch:
         image = replaced(roots, gathered)
         results = [image[node] for node in outputs.values()]
         changes = {state: image[new] for state, new in updates.items()}
-        self.program = Program(compile_request(Request(results, changes, slices)))
-        self._choice = Choice(self.program.compiled.work({}), WORK_OF_STEP)
+        self.program = Program(recall(Request(results, changes, slices)))
+        self._choice = Choice(self.program.linked.work({}), WORK_OF_STEP)
 
     def with_clock(self) -> Epoch:
         """The same steps in a program that adds up how long each kernel takes, on as many
@@ -91,7 +92,7 @@ class Epoch:
         dims = self.dims(data, order, batch_size)
         records = [
             np.zeros(last - first, buffer.dtype.numpy)
-            for buffer in self.program.compiled.outputs
+            for buffer in self.program.linked.tables.outputs
         ]
         for start, end, threads in self._choice.slices(last - first):
             span = (first + start, first + end, len(order), batch_size)
