@@ -27,7 +27,7 @@ PUBLIC = {
     "exprgrad.graph.activations": """relu leaky_relu elu gelu silu softmax log_softmax
         logsumexp clip square one_hot""",
     "exprgrad.graph.convolution": "conv2d max_pool2d avg_pool2d",
-    "exprgrad.graph.special": "stop_gradient custom_gradient",
+    "exprgrad.graph.special": "stop_gradient custom_gradient checkpoint",
     "exprgrad.graph.show": "listing",
     "exprgrad.grad": """grad value_and_grad jvp vjp jacobian hessian hvp check_grad""",
     "exprgrad.rewrite.simplify": "simplify",

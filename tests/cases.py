@@ -548,4 +548,18 @@ CASES: list[Case] = [
         *SMALL,
         dtypes=FLOATS,
     ),
+    _one(
+        "checkpoint",
+        "cube",
+        lambda x: x * eg.checkpoint(x * x),
+        lambda x: x * x * x,
+        *SMALL,
+    ),
+    _one(
+        "again",
+        "cube",
+        lambda x: x * apply("again", (x * x, x.sum())),
+        lambda x: x * x * x,
+        *SMALL,
+    ),
 ]

@@ -102,6 +102,8 @@ BATCHED: dict[str, Shift | None] = {
     "random": None,
     "stop_gradient": _same,
     "custom": None,
+    "checkpoint": _same,
+    "again": _same,
 }
 
 

@@ -168,4 +168,6 @@ JVP: dict[str, Rule | None] = {
     "random": None,
     "stop_gradient": None,
     "custom": custom,
+    "checkpoint": linear,
+    "again": linear_in_first,
 }

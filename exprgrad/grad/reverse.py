@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from exprgrad.errors import ExprgradError, GraphError, lines_of
+from exprgrad.grad.recompute import Copies
 from exprgrad.grad.vjp import VJP
 from exprgrad.graph.leaves import input
 from exprgrad.graph.node import walk
@@ -30,22 +31,30 @@ def reverse(
     order = walk([y for y, _ in seeds])
     active = active_nodes(order, wrt, VJP)
     found: dict[Tensor, Tensor] = {}
+    copies = Copies()
     for y, seed in seeds:
         _accumulate(found, y, seed)
     for node in reversed(order):
         if node in active and node in found and node.args:
-            _pull(node, found[node], active, found)
+            if node.op == "checkpoint":
+                copies.enter(node, found[node])
+            _pull(node, found[node], active, found, copies)
     return found
 
 
 def _pull(
-    node: Tensor, g: Tensor, active: set[Tensor], found: dict[Tensor, Tensor]
+    node: Tensor,
+    g: Tensor,
+    active: set[Tensor],
+    found: dict[Tensor, Tensor],
+    copies: Copies,
 ) -> None:
     rule = VJP[node.op]
     if rule is None or not any(a in active for a in node.args):
         return
     with lines_of(node.where):
-        parts = applied("gradient", rule, node, g, node, *node.args)
+        read = copies.of((node, *node.args))
+        parts = applied("gradient", rule, node, g, *read)
         check_cotangents(node, parts)
         for argument, part in zip(node.args, parts, strict=True):
             if argument in active and part is not None:

@@ -20,6 +20,7 @@ Where a derivative does not exist or is not finite, these are the choices:
 - cast: through floating-point types only; integers and booleans carry no gradient.
 - gather: repeated indices add up. An index, a condition, a draw: no gradient.
 - stop_gradient: none. custom: what the user's pullback says, the value is not entered.
+- again: that of its first argument; the second only says when it is computed.
 """
 
 from __future__ import annotations
@@ -293,4 +294,6 @@ VJP: dict[str, Rule | None] = {
     "random": None,
     "stop_gradient": None,
     "custom": custom,
+    "checkpoint": lambda g, y, x: (g,),
+    "again": lambda g, y, x, after: (g, None),
 }

@@ -170,4 +170,6 @@ MEANING: dict[str, Callable[..., Any]] = {
     "random": _random,
     "stop_gradient": lambda n, x: x,
     "custom": lambda n, value, *inputs: value,
+    "checkpoint": lambda n, x: x,
+    "again": lambda n, x, after: x,
 }

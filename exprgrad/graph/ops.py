@@ -277,6 +277,8 @@ OPS: dict[str, Op] = {
     "random": Op(("key", "shape", "dtype"), _random, group="random"),
     "stop_gradient": Op((), _same, group="special"),
     "custom": Op(("pullback",), _first, group="special"),
+    "checkpoint": Op((), _same, group="special"),
+    "again": Op((), _first, group="special"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Expressions whose gradient is not that of their value."""
+"""Expressions of which a gradient is told more than their value."""
 
 from __future__ import annotations
 
@@ -20,6 +20,34 @@ def stop_gradient(x: Operand) -> Tensor:
     stop_gradient(x)
     """
     return apply("stop_gradient", (as_tensor(x),))
+
+
+def checkpoint(x: Operand) -> Tensor:
+    """`x`, which is kept for the gradient; what lies before it is computed again there.
+
+    A gradient reads values of the whole expression, so these stay in memory until it
+    has passed them. With marks they do not: between two marks (or an input and the
+    first one) values are computed a second time, once the gradient has come to the
+    later mark. Marks after every sqrt(n)-th of n layers make the memory grow with
+    sqrt(n), at the price of one more forward pass. What comes after the last mark is
+    not computed again. Values and gradients have the same bits with marks and without.
+
+    `jax.checkpoint(f)(x)` is `checkpoint(f(x))` here. Raises `GraphError` for a
+    function. Chen et al. 2016, Training deep nets with sublinear memory cost.
+
+    >>> import exprgrad as eg
+    >>> h = x = eg.input("x", (8,))
+    >>> for n in range(4):
+    ...     h = eg.checkpoint(eg.tanh(h)) if n % 2 else eg.tanh(h)
+    >>> h
+    checkpoint(tanh(tanh(checkpoint(tanh(tanh(x))))))
+    """
+    if callable(x):
+        raise GraphError(
+            "checkpoint takes an expression, not a function: write checkpoint(f(x)) "
+            "in place of checkpoint(f)(x)"
+        )
+    return apply("checkpoint", (as_tensor(x),))
 
 
 def custom_gradient(

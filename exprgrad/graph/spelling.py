@@ -266,4 +266,6 @@ SPELLINGS: dict[str, Spelling] = {
     "random": _with("random", "key", "shape"),
     "stop_gradient": _call("stop_gradient"),
     "custom": _call("custom"),
+    "checkpoint": _call("checkpoint"),
+    "again": _call("again"),
 }

@@ -261,5 +261,7 @@ LATEX: dict[str, Rule] = {
     "random": lambda node, *arguments: Latex(r"\mathcal{U}(0, 1)"),
     "stop_gradient": _operator("stop"),
     "custom": same,
+    "checkpoint": same,
+    "again": same,
 }
 

@@ -108,4 +108,6 @@ WRITE: dict[str, Rule] = {
     "expand": lambda x: x,
     "stop_gradient": lambda x: x,
     "custom": lambda value, *inputs: value,
+    "checkpoint": lambda x: x,
+    "again": lambda x, after: x,
 }

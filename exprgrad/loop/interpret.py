@@ -76,6 +76,8 @@ class Values:
             return self._read(node, known, point)
         if node.op == "reduce":
             return self._reduce(node, point)
+        if node.op == "again":
+            return known[node.args[0]]
         args = [np.asarray(known[a]) for a in node.args]
         if node.op == "bound":
             used = all(args[1:])
@@ -132,4 +134,6 @@ KINDS: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.
 
 def _outside_reductions(node: Scalar) -> tuple[Scalar, ...]:
     """The arguments that have a value at the point itself."""
+    if node.op == "again":
+        return node.args[:1]
     return () if node.op == "reduce" else node.args

@@ -15,7 +15,7 @@ from itertools import groupby
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.fuse import same_place
-from exprgrad.loop.ir import Buffer, Kernel, Store
+from exprgrad.loop.ir import Buffer, Kernel, Scalar, Store
 from exprgrad.loop.pull import axes_of
 from exprgrad.loop.sequence import sequence
 
@@ -42,7 +42,8 @@ def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Ke
     late = {n for n, k in enumerate(renamed) if any(b.role == "state" for b in k.writes())}
     ordered = [renamed[n] for n in sequence(renamed, after, checking, late)]
     apart = {new: state for new, state in states.items() if new not in in_place}
-    return [*ordered, *(_copy(new, state) for new, state in apart.items())]
+    copies = (_copy(new, state) for new, state in apart.items())
+    return [*map(_settled, ordered), *copies]
 
 
 def _users(
@@ -117,6 +118,17 @@ def _renamed(kernel: Kernel, buffers: Mapping[Buffer, Buffer]) -> Kernel:
         for s in kernel.stores
     )
     return Kernel(tuple(stores))
+
+
+def _settled(kernel: Kernel) -> Kernel:
+    """again(x, y)  ->  x: that y is known has been seen to by the sequence."""
+    images: dict[Scalar, Scalar] = {}
+    for node in ir.scalars(kernel):
+        if node.op == "again":
+            images[node] = ir.substitute(node.args[0], images)
+    if not images:
+        return kernel
+    return Kernel(tuple(ir.replaced(store, images, {}) for store in kernel.stores))
 
 
 def _copy(new: Buffer, state: Buffer) -> Kernel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exprgrad.graph.dims import Shape, Size
-from exprgrad.graph.node import users, walk
+from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Tensor
 
@@ -14,7 +14,7 @@ COSTS = {
     "divide": 4, "floor_divide": 8, "remainder": 8, "pow": 40, "exp": 12, "expm1": 20,
     "log": 20, "log1p": 24, "sqrt": 6, "rsqrt": 8, "tanh": 20, "sigmoid": 16,
     "softplus": 30, "erf": 30, "sin": 20, "cos": 20, "random": 60, "cast": 0,
-    "bound": 0, "equal": 0, "less": 0, "gather": 3,
+    "bound": 0, "equal": 0, "less": 0, "gather": 3, "again": 0,
 }  # fmt: skip
 CHEAP = 2
 
@@ -30,7 +30,7 @@ def place(outputs: Iterable[Tensor]) -> set[Tensor]:
     and costs more than a few additions to compute again.
     """
     outputs = list(outputs)
-    readers = users(outputs)
+    readers = _readers(outputs)
     placed = {t for t in outputs if not _is_memory(t)}
     cost: dict[Tensor, int] = {}
     for node in walk(outputs):
@@ -49,6 +49,21 @@ def place(outputs: Iterable[Tensor]) -> set[Tensor]:
     return placed
 
 
+def _readers(outputs: list[Tensor]) -> dict[Tensor, list[Tensor]]:
+    """The nodes that read the value of each."""
+    found: dict[Tensor, list[Tensor]] = {}
+    for node in walk(outputs):
+        found.setdefault(node, [])
+        for argument in dict.fromkeys(_values(node)):
+            found[argument].append(node)
+    return found
+
+
+def _values(node: Tensor) -> tuple[Tensor, ...]:
+    """The arguments whose values are read: `again` only waits for its second."""
+    return node.args[:1] if node.op == "again" else node.args
+
+
 def _is_memory(node: Tensor) -> bool:
     return node.op in HAVE_MEMORY or (node.op == "constant" and bool(node.shape))
 
@@ -58,7 +73,8 @@ def _cost(node: Tensor, placed: set[Tensor], cost: dict[Tensor, int]) -> int:
     if _is_memory(node) or _under_views(node, placed) in placed:
         return 0
     own = COSTS.get(node.op, 1 if OPS[node.op].group == "elementwise" else 0)
-    return own + sum(0 if _under_views(a, placed) in placed else cost[a] for a in node.args)
+    args = _values(node)
+    return own + sum(0 if _under_views(a, placed) in placed else cost[a] for a in args)
 
 
 def _needs_memory(node: Tensor, readers: list[Tensor], cost: int) -> bool:

@@ -11,7 +11,7 @@ Such a tensor is pulled into its reader; movements only change the index:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from exprgrad.errors import CompileError
@@ -162,6 +162,13 @@ def _same(node: Tensor, index: Index, guard: Guard) -> Rule:
     return (yield node.args[0], index, guard)
 
 
+def _again(node: Tensor, index: Index, guard: Guard) -> Rule:
+    """A value, and an element of what must be known before; `order` drops that."""
+    value = yield node.args[0], index, guard
+    known = yield node.args[1], (ir.number(0),) * len(node.args[1].shape), ()
+    return ir.scalar("again", (value, known), (), node.dtype, node.where)
+
+
 def _reduce(node: Tensor, index: Index, guard: Guard) -> Rule:
     (x,) = node.args
     axes = node.params[0]
@@ -172,14 +179,17 @@ def _reduce(node: Tensor, index: Index, guard: Guard) -> Rule:
     )
     body = yield x, inner, guard
     kind = "argmax" if node.op == "argmax" else node.op
-    args = (body, _position(tuple(names.values()))) if kind == "argmax" else (body,)
-    return ir.reduction(kind, args, tuple(names.values()))
+    over = tuple(names.values())
+    place = _position(values_of(over), [axis.extent for axis in over])
+    args = (body, place) if kind == "argmax" else (body,)
+    return ir.reduction(kind, args, over)
 
 
-def _position(axes: tuple[Axis, ...]) -> Scalar:
+def _position(index: Iterable[Scalar], shape: Iterable[Size]) -> Scalar:
+    """The row-major position of an index in a shape."""
     total = ir.number(0)
-    for axis in axes:
-        total = ir.add(ir.times(total, axis.extent), ir.axis_value(axis))
+    for i, n in zip(index, shape, strict=True):
+        total = ir.add(ir.times(total, n), i)
     return total
 
 
@@ -202,9 +212,7 @@ def _reshape(node: Tensor, index: Index, guard: Guard) -> Rule:
     inner: list[Scalar] = []
     rest = list(index)
     for source, target in groups(x.shape, node.shape):
-        position = ir.number(0)
-        for n in target:
-            position = ir.add(ir.times(position, n), rest.pop(0))
+        position = _position([rest.pop(0) for _ in target], target)
         whole = [k for k, n in enumerate(source) if n != 1]
         inner += [position if [k] == whole else ir.number(0) for k in range(len(source))]
     return (yield x, tuple(inner), guard)
@@ -356,14 +364,10 @@ def _random(node: Tensor, index: Index, guard: Guard) -> Rule:
     args = []
     for argument in node.args:
         args.append((yield argument, (), ()))
-    element = ir.number(0)
-    for i, n in zip(index, shape, strict=True):
-        element = ir.add(ir.times(element, n), i)
-    return ir.scalar("random", (element, *args), (key,), node.dtype, node.where)
+    return ir.scalar("random", (_position(index, shape), *args), (key,), node.dtype, node.where)
 
 
-RuleOf = Callable[[Tensor, Index, Guard], Rule]
-RULES: dict[str, RuleOf] = {
+RULES: dict[str, Callable[[Tensor, Index, Guard], Rule]] = {
     **{op: _elementwise for op, row in OPS.items() if row.group == "elementwise"},
     "bound": _bound,
     "input": _leaf,
@@ -391,4 +395,6 @@ RULES: dict[str, RuleOf] = {
     "random": _random,
     "stop_gradient": _same,
     "custom": _same,
+    "checkpoint": _same,
+    "again": _again,
 }

@@ -61,13 +61,14 @@ def simplify(outputs: Sequence[Tensor]) -> list[Tensor]:
 def erase(outputs: Sequence[Tensor]) -> list[Tensor]:
     """`outputs` without the marks that only a gradient reads.
 
-    `stop_gradient(x)` and `custom(x, ...)` become x. Taken after the gradient.
+    `stop_gradient(x)`, `checkpoint(x)` and `custom(x, ...)` become x. Taken after the
+    gradient.
     """
     image = transform(outputs, _erased)
     return [image[output] for output in outputs]
 
 
 def _erased(node: Tensor, args: tuple[Tensor, ...]) -> Tensor:
-    if node.op in ("stop_gradient", "custom"):
+    if node.op in ("stop_gradient", "checkpoint", "custom"):
         return args[0]
     return rebuilt(node, args)

@@ -157,4 +157,9 @@ CASES: dict[str, list[Case]] = {
         one(lambda x: eg.scatter_add(x, eg.reshape(rows(0, 1, 2, 2, 1, 3), (2, 3)), 4)),
     ],
     "custom": [one(cube)],
+    "checkpoint": [
+        one(lambda x: eg.checkpoint(eg.sin(x)) * x),
+        one(lambda x: eg.checkpoint(x * eg.checkpoint(eg.tanh(x * x)))),
+    ],
+    "again": [one(lambda x: x * apply("again", (eg.sin(x), x * x)))],
 }

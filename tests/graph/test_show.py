@@ -49,6 +49,7 @@ LINES = [
     (X.argmax(1), "argmax(x, axis=1)"),
     (X.astype("int32"), "astype(x, int32)"),
     (eg.stop_gradient(X), "stop_gradient(x)"),
+    (eg.checkpoint(X), "checkpoint(x)"),
 ]
 
 

@@ -51,11 +51,11 @@ def test_a_symbol_without_a_tensor() -> None:
 
 
 UNARY = """negative abs sign floor exp expm1 log log1p sqrt rsqrt tanh sigmoid softplus
-    erf sin cos stop_gradient""".split()
+    erf sin cos stop_gradient checkpoint""".split()
 BINARY = """add subtract multiply divide floor_divide remainder pow maximum minimum
     equal not_equal less less_equal""".split()
 LOGICAL = ["logical_and", "logical_or"]
-OTHERS = {"logical_not", "where", "cast", "expand", "custom"}
+OTHERS = {"logical_not", "where", "cast", "expand", "custom", "again"}
 
 
 def test_each_row_of_the_table_has_a_test() -> None:
