@@ -12,7 +12,7 @@ from typing import Any
 
 from exprgrad.errors import GraphError
 from exprgrad.inspect.measure import Measured, measure
-from exprgrad.inspect.roofline import KernelCost, account, costs_of
+from exprgrad.inspect.roofline import KernelCost, account, costs_measured
 from exprgrad.runtime.compile import Compiled
 from exprgrad.runtime.function import Function
 from exprgrad.runtime.report import Reporting, Stage
@@ -139,7 +139,7 @@ def explain(
         measured = measure(function, data, batch_size) if data is not None else None
         place = [s.name for s in stages].index("schedule") + 1
         stages.insert(place, _bounds(compiled, measured))
-        kernels = lambda: costs_of(compiled, measured)  # noqa: E731
+        kernels = lambda: costs_measured(compiled, measured)  # noqa: E731
     explanation = Explanation(tuple(stages), tuple(made.notes), stage, kernels)
     if stage is not None:
         explanation.stage(stage)

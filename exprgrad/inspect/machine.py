@@ -20,9 +20,10 @@ from exprgrad.backend.jit import Library, compile_module, host
 from exprgrad.inspect.probes import ELEMENTS, NOW, SIDE_BY_SIDE, STEP, lanes, probes
 from exprgrad.runtime.program import POOL, aligned
 
-VERSION = 1  # of what is measured, so that an older record is not read
-SECONDS = 0.002  # of one measurement
-ROUNDS = 5
+VERSION = 2  # of what is measured, so that an older record is not read
+# Of one measurement: short ones, of which some are not disturbed by other processes.
+SECONDS = 0.001
+ROUNDS = 12
 # What is taken where the system does not tell: level, bytes, whether all cores share it
 USUAL_CACHES = ((1, 1 << 15, False), (2, 1 << 20, False), (3, 1 << 25, True))
 MOST_MEMORY = 1 << 28
@@ -103,10 +104,9 @@ def _seconds(library: Library, name: str, threads: int, memory: int = 0, size: i
         return time.perf_counter() - start
 
     iterations = 1
-    while (elapsed := run(iterations)) < SECONDS / 4:
+    while (least := min(run(iterations) for _ in range(ROUNDS))) < SECONDS:
         iterations *= 4
-    iterations = max(1, int(iterations * SECONDS / elapsed))
-    return min(run(iterations) for _ in range(ROUNDS)) / iterations
+    return least / iterations
 
 
 def _bandwidths(library: Library, threads: int) -> list[Memory]:
@@ -146,6 +146,6 @@ def _ticks(library: Library) -> float:
     """Ticks of the processor's counter in a second."""
     now = NOW(library.address("now"))
     start, first = time.perf_counter(), now()
-    time.sleep(10 * SECONDS)
+    time.sleep(20 * SECONDS)
     last, end = now(), time.perf_counter()
     return float(last - first) / (end - start)

@@ -47,12 +47,16 @@ class KernelCost:
         return self.limit / self.seconds if self.seconds else None
 
 
-def costs_of(compiled: Compiled, measured: Measured | None = None) -> list[KernelCost]:
-    """The account of each kernel: for the sizes and the times that were measured, else
-    for usual sizes.
+def costs_of(
+    compiled: Compiled,
+    dims: Mapping[str, int] | None = None,
+    threads: int = 1,
+    seconds: Sequence[float] | None = None,
+) -> list[KernelCost]:
+    """The account of each kernel for the sizes `dims`, usual ones where none are given;
+    `seconds` are what the kernels were seen to take.
     """
-    dims, threads = (measured.dims, measured.threads) if measured else ({}, 1)
-    with assuming(dims, usual_size(compiled.slices)):
+    with assuming(dims or {}, usual_size(compiled.slices)):
         touched = [traffic(scheduled.kernel) for scheduled in compiled.kernels]
         found = _distances(touched)
         rows = []
@@ -60,9 +64,16 @@ def costs_of(compiled: Compiled, measured: Measured | None = None) -> list[Kerne
             own = limits(threads if scheduled.parallel is not None else 1)
             times = _times(scheduled, buffers, distances, own)
             rows.append(_row(scheduled, buffers.values(), times, compiled))
-    if measured is None:
+    if seconds is None:
         return rows
-    return [replace(r, seconds=s) for r, s in zip(rows, measured.seconds, strict=True)]
+    return [replace(row, seconds=s) for row, s in zip(rows, seconds, strict=True)]
+
+
+def costs_measured(compiled: Compiled, measured: Measured | None) -> list[KernelCost]:
+    """The account for the sizes and the times that were measured, if any were."""
+    if measured is None:
+        return costs_of(compiled)
+    return costs_of(compiled, measured.dims, measured.threads, measured.seconds)
 
 
 def _row(
@@ -95,12 +106,11 @@ def _times(
         (each.fused + 2 * each.single) / limits.flops[dtype]
         for dtype, each in flops(scheduled.kernel).items()
     )
-    moved = (
-        (t.read + t.written) / _bandwidth(limits, distances[b]) for b, t in touched.items()
-    )
+    # What is written is fetched first; its way back runs beside other fetches.
+    fetched = (t.touched / _bandwidth(limits, distances[b]) for b, t in touched.items())
     return {
         "compute": sum(arithmetic),
-        "memory": sum(moved),
+        "memory": sum(fetched),
         "latency": chain(scheduled) / _width(scheduled, limits) * limits.latency,
     }
 
@@ -151,7 +161,7 @@ def _extent(each: Traffic) -> int:
 
 def account(compiled: Compiled, measured: Measured | None = None) -> str:
     """The machine, the sizes, a table of the kernels, and what they come to."""
-    rows = costs_of(compiled, measured)
+    rows = costs_measured(compiled, measured)
     threads = measured.threads if measured else 1
     return "\n".join(
         [str(limits(threads)), _sizes(compiled, measured), "", table(rows), _total(rows, measured)]
