@@ -15,6 +15,7 @@ from itertools import product
 from exprgrad.backend.arith import both, fixed_mask, known, select, whole
 from exprgrad.backend.cover import open_piece, runs
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
+from exprgrad.backend.limits import limited
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
 from exprgrad.backend.text import Code, Kind
@@ -88,7 +89,9 @@ def _loops(
     if n in ("0", "1"):
         inside = level.inside(axis, Bound("0"))
         return _loops(state, rest, inside, totals) if n == "1" else totals
-    loop = open_loop(level, axis, ("0", n, 1), Bound(""), _carried(state, totals))
+    start, stop, node = limited(state.scope, state.node, axis, level)
+    state = replace(state, node=node)
+    loop = open_loop(level, axis, (start, stop, 1), Bound(""), _carried(state, totals))
     inner = _loops(state, rest, loop.level, _grouped(state, loop.names))
     return _grouped(state, loop.close(_names(inner)))
 

@@ -296,6 +296,7 @@ class Affine:
 
 
 _affine: WeakKeyDictionary[Scalar, Affine] = WeakKeyDictionary()
+_offsets: WeakKeyDictionary[Scalar, Affine] = WeakKeyDictionary()
 
 
 def affine(node: Scalar) -> Affine:
@@ -335,8 +336,10 @@ def strides(shape: Shape) -> tuple[Size, ...]:
 
 def offset(node: Scalar) -> Affine:
     """Where in its buffer a read falls, in elements."""
-    _, view, index, _ = read_parts(node)
-    return flat(view, index)
+    if node not in _offsets:
+        _, view, index, _ = read_parts(node)
+        _offsets[node] = flat(view, index)
+    return _offsets[node]
 
 
 def flat(view: Shape, index: Sequence[Scalar]) -> Affine:

@@ -80,7 +80,7 @@ def _cost(node: Tensor, placed: set[Tensor], cost: dict[Tensor, int]) -> int:
 def _needs_memory(node: Tensor, readers: list[Tensor], cost: int) -> bool:
     if _is_memory(node) or (not node.shape and OPS[node.op].group == "leaf"):
         return False
-    if OPS[node.op].group == "reduce":
+    if OPS[node.op].group == "reduce" and not is_apart(node):
         return not (node.op in SUMS and len(readers) == 1 and readers[0].op in PARTS)
     return len(readers) > 1 and cost > CHEAP and bool(node.shape)
 
@@ -112,7 +112,15 @@ def _under_views(node: Tensor, placed: set[Tensor]) -> Tensor:
 
 def _is_inside(node: Tensor, placed: set[Tensor]) -> bool:
     """Whether a sum is computed where it is read."""
-    return node.op in SUMS and node not in placed
+    return node.op in SUMS and node not in placed and not is_apart(node)
+
+
+def is_apart(node: Tensor) -> bool:
+    """Whether a node puts windows in their places that do not overlap: nothing is summed."""
+    if node.op != "unwindow":
+        return False
+    taps, (_, _, stride, dilation) = node.args[0].shape[-1], node.params
+    return dilation == 1 and isinstance(taps, int) and taps <= stride
 
 
 def is_split(source: Shape, target: Shape) -> bool:

@@ -22,7 +22,7 @@ from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Buffer, Scalar
-from exprgrad.loop.place import groups
+from exprgrad.loop.place import groups, is_apart
 
 Index = tuple[Scalar, ...]
 # Indices that may lie outside, each with the condition that it does not.
@@ -238,7 +238,7 @@ def _slice(node: Tensor, index: Index, guard: Guard) -> Rule:
     return (yield node.args[0], inner, guard)
 
 
-def _within(index: Scalar, n: Size) -> Scalar:
+def within(index: Scalar, n: Size) -> Scalar:
     """The condition 0 <= index < n."""
     above = ir.less_equal(ir.number(0), index)
     below = ir.scalar("less", (index, ir.size(n)), (), dtypes.bool_)
@@ -252,7 +252,7 @@ def _pad(node: Tensor, index: Index, guard: Guard) -> Rule:
     for i, n, (low, high) in zip(index, x.shape, node.params[0], strict=True):
         inner.append(ir.add(i, ir.number(-low)))
         if low or high:
-            outside += ((inner[-1], _within(inner[-1], n)),)
+            outside += ((inner[-1], within(inner[-1], n)),)
     value = yield x, tuple(inner), guard + outside
     return or_zero([condition for _, condition in outside], value)
 
@@ -284,7 +284,7 @@ def _concat(node: Tensor, index: Index, guard: Guard) -> Rule:
     value: Scalar | None = None
     for x in node.args:
         local = ir.add(index[axis], ir.times(ir.size(start), -1))
-        inside = _within(local, x.shape[axis])
+        inside = within(local, x.shape[axis])
         inner = (*index[:axis], local, *index[axis + 1 :])
         piece = yield x, inner, (*guard, (local, inside))
         value = piece if value is None else _choose(inside, piece, value)
@@ -307,20 +307,16 @@ def _window(node: Tensor, index: Index, guard: Guard) -> Rule:
 def _unwindow(node: Tensor, index: Index, guard: Guard) -> Rule:
     (y,) = node.args
     axis, _, stride, dilation = node.params
-    if dilation == 1 and _fits(y.shape[-1], stride):
+    if is_apart(node):
         return (yield from _apart(node, index, guard))
     (tap,) = axes_of([y.shape[-1]], "k")
     apart = ir.add(index[axis], ir.times(ir.axis_value(tap), -dilation))
     position, divides = _divided(apart, stride)
-    within = _within(position, y.shape[axis])
-    exists = within if divides is None else ir.both(divides, within)
+    inside = within(position, y.shape[axis])
+    exists = inside if divides is None else ir.both(divides, inside)
     inner = (*index[:axis], position, *index[axis + 1 :], ir.axis_value(tap))
     body = yield y, inner, (*guard, (position, exists))
     return ir.reduction("sum", (or_zero([exists], body),), (tap,))
-
-
-def _fits(size: Size, stride: int) -> bool:
-    return isinstance(size, int) and size <= stride
 
 
 def _apart(node: Tensor, index: Index, guard: Guard) -> Rule:
@@ -336,7 +332,7 @@ def _apart(node: Tensor, index: Index, guard: Guard) -> Rule:
     inner = (*index[:axis], position, *index[axis + 1 :], tap)
     if (n, size) == (y.shape[axis] * stride, stride):
         return (yield y, inner, guard)
-    exists = ir.both(_within(position, y.shape[axis]), _within(tap, size))
+    exists = ir.both(within(position, y.shape[axis]), within(tap, size))
     value = yield y, inner, (*guard, (position, exists), (tap, exists))
     return or_zero([exists], value)
 

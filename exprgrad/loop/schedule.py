@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 
-from exprgrad.graph.dims import Size, count
+from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
+from exprgrad.loop.collapse import collapse
 from exprgrad.loop.cost import Machine, points, typical, work
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
@@ -24,6 +26,7 @@ from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 PARALLEL_WORK = 20_000
 # In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
 # that turn a square of vectors.
+WIDE = 13  # a tile that leaves no room in the registers for two vectors beside it
 HORIZONTAL = 12
 TURN = 4
 
@@ -101,6 +104,25 @@ def _side(store: Store, vector: Axis) -> Axis | None:
     )
 
 
+def price(kernel: Kernel, machine: Machine) -> float:
+    """How many vectors are read and written where each loop runs as scheduled."""
+    kernel = collapse(kernel)
+    lanes = machine.lanes(element_bytes(kernel))
+    leaves = list(dict.fromkeys(store.axes for store in kernel.stores))
+    total = 0.0
+    for axes in leaves:
+        stores = [s for s in kernel.stores if s.axes == axes]
+        own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
+        reduces = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
+        along = _vector_axis(stores, own, reduces, lanes)
+        if along is not None:
+            total += _cost(stores, along, own, lanes)
+            continue
+        across = _cost_across(stores, reduces, lanes)
+        total += across if across < inf else _cost(stores, Axis("none", 1), own, 1)
+    return total
+
+
 def element_bytes(kernel: Kernel) -> int:
     """The size of the widest floating-point element computed with."""
     sizes = [n.dtype.size for n in ir.scalars(kernel) if n.dtype.kind == "f"]
@@ -146,7 +168,8 @@ def _leaf(
         tiles = _squares(stores, own, along, lanes) or _tiles(stores, own, along, lanes, machine)
         how |= {**tiles, along: How(_vectors(stores, along, lanes, tiles), vector=True)}
     elif len(across) == 1 and is_contraction(across[0]):
-        how |= {a: How(4) for a in own[-2:] if not _is_ordered(a, stores)}
+        free = [a for a in own if not _is_ordered(a, stores)]
+        how |= _tiles_across(across[0], free, machine)
     return {axis: chosen for axis, chosen in how.items() if axis not in fixed}
 
 
@@ -196,7 +219,7 @@ def _cost(stores: list[Store], axis: Axis, own: tuple[Axis, ...], lanes: int) ->
 def _cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float:
     """The same when vectors run along the summed axes and the rest is done by element."""
     if not any(_sums_lanes(node) for node in reduces):
-        return float("inf")
+        return inf
     total = 0.0
     filled = min(_filled(node.params[1][-1].extent, lanes) for node in reduces)
     for store in stores:
@@ -276,6 +299,24 @@ def _tiles(
     return {axis: How(_even(axis.extent, most))}
 
 
+def _tiles_across(
+    node: Scalar, free: list[Axis], machine: Machine
+) -> dict[Axis, How]:
+    """An axis of each factor alone, so that each vector read meets several others."""
+    left, right = _factors([node])
+    sides = [
+        [a for a in free if a in own and a not in other and a.extent != 1]
+        for own, other in ((left, right), (right, left))
+    ]
+    axes = sorted((side[-1] for side in sides if side), key=lambda a: typical(a.extent))
+    how: dict[Axis, How] = {}
+    most = 6 if axes and typical(axes[0].extent) <= 6 else 4
+    for axis in axes:
+        how[axis] = How(_even(axis.extent, most))
+        most = max(1, min(4, (machine.registers - 1 - most) // how[axis].tile))
+    return how
+
+
 def _even(extent: Size, most: int) -> int:
     """The tile, of at most `most`, that leaves the least over."""
     if not isinstance(extent, int):
@@ -298,7 +339,8 @@ def _vectors(
     """How many vectors stand side by side."""
     n = typical(axis.extent)
     if tiles:
-        return 2 if n >= 2 * lanes else 1
+        wide = n >= 2 * lanes and all(how.tile < WIDE for how in tiles.values())
+        return 2 if wide else 1
     if any(node.op == "reduce" for s in stores for node in walk([s.value])):
         return max(1, min(4, n // lanes))
     small = len(list(walk(s.value for s in stores))) < 40
@@ -330,56 +372,3 @@ def _parallel(
 def _blocks(axis: Axis, how: How, lanes: int) -> int:
     width = how.tile * (lanes if how.vector else 1)
     return -(-typical(axis.extent) // width)
-
-
-# One loop in place of several
-
-
-def collapse(kernel: Kernel) -> Kernel:
-    """One loop instead of a nest, where every element is read where it is stored.
-
-    for i, j: y[i, j] = exp(x[i, j])   ->   for i: y[i] = exp(x[i])   (as flat arrays)
-
-    >>> import exprgrad as eg
-    >>> from exprgrad.loop.show import show_passes
-    >>> x = eg.input("x", ("n", 8))
-    >>> print(show_passes([eg.exp(x)], lambda kernels: [collapse(k) for k in kernels]))
-    kernel y1
-        for i < 8*n:
-            y1[i] = exp(x[i])
-    """
-    axes = kernel.stores[0].axes
-    if len(axes) < 2 or not all(_is_flat(store, axes) for store in kernel.stores):
-        return kernel
-    total = count(tuple(axis.extent for axis in axes))
-    axis = Axis(axes[0].name, total)
-    place = ir.axis_value(axis)
-    images = {
-        node: ir.read(node.params[0], (total,), (place,))
-        for node in ir.scalars(kernel)
-        if node.op == "read" and ir.free_axes(node)
-    }
-    values = ir.substitute_all([s.value for s in kernel.stores], images)
-    if any(ir.free_axes(value) - {axis} for value in values):
-        return kernel
-    stores = (
-        Store(s.buffer, (axis,), (place,), value, view=(total,))
-        for s, value in zip(kernel.stores, values, strict=True)
-    )
-    return Kernel(tuple(stores))
-
-
-def _is_flat(store: Store, axes: tuple[Axis, ...]) -> bool:
-    if store.axes != axes or store.accumulate or store.ordered:
-        return False
-    extents = tuple(axis.extent for axis in axes)
-    here = ir.flat(extents, [ir.axis_value(axis) for axis in axes])
-    if not store.place().same(here):
-        return False
-    return all(_reads_flat(node, here) for node in walk([store.value]))
-
-
-def _reads_flat(node: Scalar, here: ir.Affine) -> bool:
-    if node.op != "read" or not ir.free_axes(node):
-        return node.op != "reduce"
-    return ir.read_parts(node)[3] is None and ir.offset(node).same(here)

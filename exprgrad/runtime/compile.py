@@ -22,6 +22,7 @@ from exprgrad.loop.check import check_kernels, check_order
 from exprgrad.loop.cost import TYPICAL, Machine, assuming, terms
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.ir import Buffer, Kernel, scalars
+from exprgrad.loop.layout import arrange
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
@@ -134,13 +135,16 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     COMPILATIONS += 1
     processor = target or host()
     machine = Machine(processor.vector_bits // 8, processor.registers)
+    steady = {request.slices.batch} if request.slices else set()
     run = Stages()
     roots = [*request.outputs, *request.updates.values()]
     run.stages.append(Stage("graph", 0.0, lambda: listing(roots)))
     graph = run("simplify", lambda: simplify(erase(roots)), request.listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
     fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
-    parts = run("split", lambda: pack(split(divide(fused))), check=check_kernels)
+    divided = run("divide", lambda: divide(fused), check=check_kernels)
+    arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
+    parts = run("split", lambda: pack(split(arranged)), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
     numbers, needed = run("plan", lambda: _planned(scheduled))

@@ -16,6 +16,7 @@ from exprgrad.loop.cost import Machine
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.interpret import interpret
 from exprgrad.loop.ir import Buffer, Kernel
+from exprgrad.loop.layout import arrange
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.order import order
 from exprgrad.loop.residue import divide, interleave
@@ -72,7 +73,7 @@ def stages(
         for buffer, s in zip(new, changes, strict=True)
     }
     fused = fuse(interleave(lowered))
-    parts = split(divide(fused))
+    parts = split(arrange(divide(fused), machine, {"batch"}))
     ordered = order(parts, states)
     scheduled = [schedule(kernel, machine) for kernel in ordered]
     return Stages(lowered, fused, parts, ordered, scheduled, results, states)

@@ -1,0 +1,145 @@
+"""Copies of what contractions read, whose axes may then be put into any order.
+
+    for n, o, y, x: z[n, o, y, x] = sum over i, j: data[row[n], y + i - 1, x + j - 1] * ...
+    ->
+    for n, y, x: copy[n, y, x] = data[row[n], y - 1, x - 1] where that exists, else 0
+    for n, o, y, x: z[n, o, y, x] = sum over i, j: copy[n, y + i, x + j] * ...
+
+A copy holds the border of zeros too. Only `layout` makes them, and keeps those that it
+has given another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import inf, prod
+
+from exprgrad.graph.dims import Size
+from exprgrad.graph.node import walk
+from exprgrad.loop import ir
+from exprgrad.loop.cost import points, typical
+from exprgrad.loop.fuse import is_contraction
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.pull import conjunction, within
+from exprgrad.loop.ranges import range_of
+
+REUSE = 16  # how often each element is read, for a copy to be worth its time
+
+
+@dataclass(eq=False)
+class Copies:
+    """Copies by what they hold, and the reads of sources that they can replace."""
+
+    kernels: dict[Scalar, Kernel] = field(default_factory=dict)
+    images: dict[Scalar, Scalar] = field(default_factory=dict)
+    axes: dict[tuple[int, Size], Axis] = field(default_factory=dict)
+
+    def axis(self, place: int, extent: Size) -> Axis:
+        """The axis over a dimension of copies, one for each place and extent."""
+        name = "abcdefgh"[place % 8]
+        return self.axes.setdefault((place, extent), Axis(name, extent))
+
+
+def copies(kernels: Sequence[Kernel]) -> Copies:
+    """A copy for each factor of a contraction over windows that is worth one."""
+    found = Copies()
+    for kernel in kernels:
+        for product in products(kernel):
+            for factor in product.args:
+                if factor.op == "read" and factor.params[0].role != "temporary":
+                    _propose(found, factor, points(_loops(kernel, product)))
+    return found
+
+
+def products(kernel: Kernel) -> Iterator[Scalar]:
+    """The products that contractions over windows add up."""
+    for node in ir.scalars(kernel):
+        if is_contraction(node):
+            product = ir.summed_product(node)
+            assert product is not None
+            if any(is_window(read) for read in walk([product])):
+                yield product
+
+
+def is_window(node: Scalar) -> bool:
+    """Whether a read slides along one axis as another one runs."""
+    return node.op == "read" and any(
+        sum(atom.op == "axis" for atom, _ in ir.affine(i).terms) > 1
+        for i in ir.read_parts(node)[2]
+    )
+
+
+def _loops(kernel: Kernel, product: Scalar) -> frozenset[Axis]:
+    return frozenset(kernel.stores[0].axes) | ir.free_axes(product)
+
+
+def _propose(found: Copies, read: Scalar, times: int) -> None:
+    """Enter a copy of what is read, where its place in the copy is a plain index."""
+    buffer, view, index, guard = ir.read_parts(read)
+    sides = [_side(found, n, i) for n, i in enumerate(index)]
+    known = [side for side in sides if side is not None]
+    if len(known) < len(index) or not _guards(guard, index, view):
+        return
+    shape = tuple(side.axis.extent for side in known)
+    if prod(map(typical, shape)) * REUSE > times:
+        return
+    outside = [
+        within(side.source, n)
+        for side, n in zip(known, view, strict=True)
+        if not _lies_inside(side.source, n)
+    ]
+    value = ir.read(buffer, view, [s.source for s in known], conjunction(outside))
+    if value not in found.kernels:
+        copy = Buffer(f"{buffer.name}.copy", shape, buffer.dtype, "temporary")
+        axes = tuple(side.axis for side in known)
+        place = tuple(ir.axis_value(axis) for axis in axes)
+        found.kernels[value] = Kernel((Store(copy, axes, place, value),))
+    copy = found.kernels[value].stores[0].buffer
+    found.images[read] = ir.read(copy, shape, [side.place for side in known])
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """An axis of a copy: what it holds there, and where the reader finds its element."""
+
+    axis: Axis
+    source: Scalar
+    place: Scalar
+
+
+def _side(found: Copies, number: int, index: Scalar) -> _Side | None:
+    """How an index runs over an axis of the copy; None where it is of several axes."""
+    low, high = range_of(ir.affine(index))
+    free = ir.free_axes(index)
+    if -inf < low and high < inf:
+        axis = found.axis(number, int(high - low) + 1)
+        source = ir.add(ir.axis_value(axis), ir.number(int(low)))
+        return _Side(axis, source, ir.add(index, ir.number(-int(low))))
+    if len(free) != 1 or any(node.op == "reduce" for node in walk([index])):
+        return None
+    (own,) = free
+    axis = found.axis(number, own.extent)
+    source = ir.substitute(index, {ir.axis_value(own): ir.axis_value(axis)})
+    return _Side(axis, source, ir.axis_value(own))
+
+
+def _guards(guard: Scalar | None, index: Sequence[Scalar], view: Sequence[Size]) -> bool:
+    """Whether a guard asks for nothing but that the index lies inside."""
+    if guard is None:
+        return True
+    inside = [within(i, n) for i, n in zip(index, view, strict=True)]
+    return set(_conditions(guard)) <= {c for each in inside for c in _conditions(each)}
+
+
+def _conditions(node: Scalar) -> list[Scalar]:
+    if node.op != "logical_and":
+        return [node]
+    return [c for argument in node.args for c in _conditions(argument)]
+
+
+def _lies_inside(index: Scalar, n: Size) -> bool:
+    low, high = range_of(ir.affine(index))
+    if index.op == "axis" or not isinstance(n, int) or high == inf:
+        return True
+    return low >= 0 and high < n

@@ -1,0 +1,277 @@
+"""The order of the axes of each temporary: which one is innermost in memory.
+
+    for n, o, y, x: z[n, o, y, x] = sum over i, j: t[n, y + i, x + j] * w[o, i, j]
+    ->
+    for o, y, x, n: z[o, y, x, n] = sum over i, j: t[y + i, x + j, n] * w[o, i, j]
+
+Along the mini-batch, or along many channels, all lanes of a vector are filled and
+no window crosses the vector; along a short row neither is so. An axis is put innermost in
+all buffers that it runs through at once, where reading and writing takes fewer vectors
+so (`schedule.price`); what contractions over windows read of inputs and parameters is
+copied into that order first (`copies`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeVar
+
+from exprgrad.graph.dims import Shape, Size, names
+from exprgrad.graph.node import transform, walk
+from exprgrad.loop import ir
+from exprgrad.loop.copies import Copies, copies, products
+from exprgrad.loop.cost import Machine, typical
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.place import groups
+from exprgrad.loop.schedule import price
+
+RANK = 3  # of the smallest arrays that are put in order: matrices are read either way
+SHORT = 8  # iterations that fill a vector too badly for any order
+GAIN = 0.02  # the least share of all time that another order has to save
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Order:
+    """Which axis of a buffer becomes the innermost, and the buffer that has it so."""
+
+    axis: int
+    buffer: Buffer
+
+
+T = TypeVar("T")
+Part = tuple[Buffer, int]  # a buffer and one of its axes
+Orders = Mapping[Buffer, Order]
+
+
+def arrange(
+    kernels: Sequence[Kernel], machine: Machine, steady: Collection[str] = ()
+) -> list[Kernel]:
+    """`kernels` with their temporaries in the orders that take the least time.
+
+    Of named sizes only those in `steady` are what they are taken to be, run for run:
+    other axes of such sizes may turn out to be short, and stay where they are.
+    """
+    if not any(True for kernel in kernels for _ in products(kernel)):
+        return list(kernels)
+    made = copies(kernels)
+    search = Search(kernels, made, machine, steady)
+    orders = search.best()
+    kept = [k for k in made.kernels.values() if k.stores[0].buffer in orders]
+    return [_arranged(kernel, orders, made) for kernel in (*kept, *kernels)]
+
+
+class Search:
+    """Orders under trial, and what each kernel costs under them."""
+
+    def __init__(
+        self,
+        kernels: Sequence[Kernel],
+        made: Copies,
+        machine: Machine,
+        steady: Collection[str],
+    ) -> None:
+        self.kernels = list(kernels)
+        self.made = made
+        self.machine = machine
+        self.copies = {k.stores[0].buffer: k for k in made.kernels.values()}
+        reading = [substituted(kernel, made.images) for kernel in kernels]
+        everything = [*reading, *self.copies.values()]
+        self.classes = [
+            {buffer: _innermost(buffer, axis) for buffer, axis in each}
+            for each in _classes(everything)
+            if all(_is_long(buffer.shape[axis], steady) for buffer, axis in each)
+        ]
+        self.used = {
+            kernel: full.reads() | full.writes()
+            for kernel, full in zip(
+                [*kernels, *self.copies.values()], everything, strict=True
+            )
+        }
+        self.prices: dict[tuple[Kernel, frozenset[Order]], float] = {}
+
+    def best(self) -> dict[Buffer, Order]:
+        """Orders that no single change makes better by much."""
+        orders: dict[Buffer, Order] = {}
+        least = self.total(orders)
+        while True:
+            trials = [{**orders, **each} for each in self.classes]
+            totals = [self.total(trial) for trial in trials]
+            if not totals or min(totals) > (1 - GAIN) * least:
+                return orders
+            orders, least = self._refined(trials[totals.index(min(totals))])
+
+    def _refined(self, orders: dict[Buffer, Order]) -> tuple[dict[Buffer, Order], float]:
+        """The same without changes that gain nothing by themselves, and their price."""
+        least = self.total(orders)
+        for buffer in list(orders):
+            fewer = {b: axis for b, axis in orders.items() if b is not buffer}
+            total = self.total(fewer)
+            if total <= least:
+                orders, least = fewer, total
+        return orders, least
+
+    def total(self, orders: Orders) -> float:
+        """The price of all kernels."""
+        made = [k for buffer, k in self.copies.items() if buffer in orders]
+        return sum(self._price(kernel, orders) for kernel in (*made, *self.kernels))
+
+    def _price(self, kernel: Kernel, orders: Orders) -> float:
+        key = (kernel, frozenset(orders[b] for b in self.used[kernel] if b in orders))
+        if key not in self.prices:
+            self.prices[key] = price(_arranged(kernel, orders, self.made), self.machine)
+        return self.prices[key]
+
+
+def _classes(kernels: Sequence[Kernel]) -> list[list[Part]]:
+    """The axes of temporaries that may become the innermost, those that one loop runs
+    along in one class.
+    """
+    joined: dict[object, set[object]] = {}
+    fixed: set[object] = set()
+    for kernel in kernels:
+        for buffer, view, index in _accesses(kernel):
+            for axis in range(len(buffer.shape)):
+                here = place_in(view, buffer.shape, axis)
+                if here is None or len(ir.affine(index[here]).terms) > 1:
+                    fixed.add((buffer, axis))
+                elif buffer.role == "temporary" and len(buffer.shape) >= RANK:
+                    _join(joined, (buffer, axis), index[here])
+    parts = [[p for p in each if isinstance(p, tuple)] for each in _different(joined)]
+    free = [[part for part in each if part not in fixed] for each in parts]
+    return [each for each in free if each]
+
+
+def _join(joined: dict[object, set[object]], part: Part, index: Scalar) -> None:
+    """Put an axis of a buffer into the class of the loop that runs along it."""
+    whole = joined.setdefault(part, {part})
+    if index.op == "axis":
+        whole |= joined.get(index, {index})
+        joined.update(dict.fromkeys(whole, whole))
+
+
+def _different(joined: Mapping[object, set[object]]) -> list[set[object]]:
+    return list({id(each): each for each in joined.values()}.values())
+
+
+def _is_long(extent: Size, steady: Collection[str]) -> bool:
+    return names(extent) <= set(steady) and typical(extent) >= SHORT
+
+
+def _innermost(buffer: Buffer, axis: int) -> Order:
+    name, shape = buffer.name, _last(buffer.shape, axis)
+    return Order(axis, Buffer(name, shape, buffer.dtype, buffer.role, buffer.source))
+
+
+def _accesses(kernel: Kernel) -> Iterator[tuple[Buffer, Shape, tuple[Scalar, ...]]]:
+    """What a kernel stores to and reads: the buffer, its view, the index."""
+    for store in kernel.stores:
+        yield store.buffer, store.view or store.buffer.shape, store.index
+    for node in ir.scalars(kernel):
+        if node.op == "read":
+            yield ir.read_parts(node)[:3]
+
+
+def place_in(view: Shape, shape: Shape, axis: int) -> int | None:
+    """Which axis of a view is this axis of an array; None if it is no axis of its own.
+
+    >>> place_in((8, 12), (8, 3, 4), 0), place_in((8, 12), (8, 3, 4), 1)
+    (0, None)
+    """
+    if view == shape:
+        return axis
+    before = after = 0
+    for left, right in groups(shape, view):
+        if before <= axis < before + len(left):
+            longer = [n for n, size in enumerate(right) if size != 1]
+            alone = all(n == axis - before or size == 1 for n, size in enumerate(left))
+            return after + longer[0] if alone and len(longer) == 1 else None
+        before, after = before + len(left), after + len(right)
+    return None
+
+
+# Kernels under an order
+
+
+def substituted(kernel: Kernel, images: Mapping[Scalar, Scalar]) -> Kernel:
+    """A kernel that reads copies."""
+    return Kernel(tuple(ir.replaced(store, images, {}) for store in kernel.stores))
+
+
+def _arranged(kernel: Kernel, orders: Orders, made: Copies) -> Kernel:
+    """A kernel under these orders: its indices, then its loops."""
+    images = {old: new for old, new in made.images.items() if new.params[0] in orders}
+    kernel = substituted(kernel, images)
+    if orders.keys().isdisjoint(kernel.reads() | kernel.writes()):
+        return kernel
+    stores = [_stored(store, orders) for store in kernel.stores]
+    return Kernel(tuple(_loops_in_order(stores)))
+
+
+def _last(items: Sequence[T], axis: int) -> tuple[T, ...]:
+    """`items` with that of an axis put last."""
+    return (*items[:axis], *items[axis + 1 :], items[axis])
+
+
+def _stored(store: Store, orders: Orders) -> Store:
+    """A store with its reads, and itself, under orders."""
+
+    def visit(node: Scalar, args: tuple[Scalar, ...]) -> Scalar:
+        new = ir.rebuilt(node, args)
+        if new.op == "read" and new.params[0] in orders:
+            buffer, view, index, guard = ir.read_parts(new)
+            order = orders[buffer]
+            axis = place_in(view, buffer.shape, order.axis)
+            assert axis is not None
+            return ir.read(order.buffer, _last(view, axis), _last(index, axis), guard)
+        return _sum_in_order(new) if new.op == "reduce" else new
+
+    image = transform((*store.index, store.value), visit)
+    index, value = tuple(image[i] for i in store.index), image[store.value]
+    if store.buffer not in orders:
+        return replace(store, index=index, value=value)
+    order, view = orders[store.buffer], store.view or store.buffer.shape
+    axis = place_in(view, store.buffer.shape, order.axis)
+    assert axis is not None
+    return replace(
+        store,
+        buffer=order.buffer,
+        index=_last(index, axis),
+        value=value,
+        view=_last(view, axis),
+    )
+
+
+def _sum_in_order(node: Scalar) -> Scalar:
+    """A reduction whose last axis is the one that its reads have innermost."""
+    kind, axes = node.params
+    if kind == "argmax" or len(axes) == 1:
+        return node
+    reads = [ir.offset(n) for n in walk(node.args) if n.op == "read"]
+    inner = [a for a in axes if all(place.factor_of(a) == 1 for place in reads)]
+    if not reads or not inner or inner[-1] is axes[-1]:
+        return node
+    last = inner[-1]
+    return ir.reduction(kind, node.args, (*(a for a in axes if a is not last), last))
+
+
+def _loops_in_order(stores: Sequence[Store]) -> list[Store]:
+    """Stores whose loops run in the order of what they store, where they share none."""
+    nests = [list(run) for _, run in groupby(stores, key=lambda s: s.axes)]
+    shared = Counter(axis for nest in nests for axis in nest[0].axes)
+    result: list[Store] = []
+    for nest in nests:
+        free = not any(store.ordered or store.accumulate for store in nest)
+        if free and all(shared[axis] == 1 for axis in nest[0].axes):
+            axes = _by_place(nest[-1])
+            nest = [replace(store, axes=axes) for store in nest]
+        result += nest
+    return result
+
+
+def _by_place(store: Store) -> tuple[Axis, ...]:
+    met = [a for index in store.index for a in store.axes if a in ir.free_axes(index)]
+    outer = [axis for axis in store.axes if axis not in met]
+    return tuple(dict.fromkeys((*outer, *met)))

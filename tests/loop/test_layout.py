@@ -1,0 +1,116 @@
+"""Which axis of a temporary is innermost, and that nothing depends on it but time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import exprgrad as eg
+from exprgrad.graph.evaluate import evaluate
+from exprgrad.graph.node import walk
+from exprgrad.loop import ir
+from exprgrad.loop.copies import products
+from exprgrad.loop.layout import place_in
+from exprgrad.runtime.step import Epoch
+from tests.loop.stages import stages
+from tests.loop.test_meaning import hold
+
+BATCH = "batch"
+
+
+def network(dtype="float32", size=9, channels=(1, 6, 16)):
+    """Two convolutions with pooling, a dense layer, and the loss of a batch."""
+    x, y = eg.input("x", (BATCH, channels[0], size, size), dtype), eg.input("y", (BATCH,), "int64")
+    rng = np.random.default_rng(0)
+    shapes = [(channels[1], channels[0], 3, 3), (channels[2], channels[1], 2, 2), (channels[2], 5)]
+    weights = [
+        eg.parameter(f"layout_w{n}", shape, init=rng.normal(size=shape) / 4, dtype=dtype)
+        for n, shape in enumerate(shapes)
+    ]
+    first = eg.max_pool2d(eg.relu(eg.conv2d(x, weights[0], padding=1)), 2)
+    last = eg.relu(eg.conv2d(first, weights[1], stride=2, padding=1))
+    rows = eg.max(last, (-2, -1)).reshape((x.shape[0], -1)) @ weights[2]
+    return x, y, weights, eg.mean(eg.nn.cross_entropy(rows, y))
+
+
+def draw(x, y, rows):
+    rng = np.random.default_rng(rows)
+    images = rng.normal(size=(rows, *x.shape[1:])).astype(x.dtype.numpy)
+    return {x: images, y: rng.integers(0, 5, rows)}
+
+
+def test_the_mini_batch_is_innermost_between_layers_of_few_channels():
+    x, _, weights, loss = network(size=28)
+    kernels = stages([loss, *eg.grad(loss, weights)]).ordered
+    images = {b for k in kernels for b in k.writes() if b.role == "temporary" and len(b.shape) > 3}
+    assert images
+    assert all(b.shape[-1] == x.shape[0] for b in images if "copy" not in b.name)
+
+
+def test_what_is_read_of_the_caller_is_copied_once_in_that_order():
+    x, _, weights, loss = network(size=28)
+    kernels = stages([loss, *eg.grad(loss, weights)]).ordered
+    readers = [k for k in kernels if any(b.source is x for b in k.reads())]
+    assert len(readers) == 1
+    (copy,) = readers[0].writes()
+    assert copy.shape == (1, 30, 30, x.shape[0])  # the border of zeros is part of it
+
+
+def test_layers_of_dense_networks_are_left_as_they_are():
+    x, w = eg.input("x", (BATCH, 64)), eg.parameter("dense_w", (64, 64), init=eg.init.normal())
+    loss = eg.mean(eg.tanh(x @ w) ** 2)
+    kernels = stages([loss, eg.grad(loss, w)]).ordered
+    assert all(b.shape != (64, x.shape[0]) for k in kernels for b in k.writes())
+
+
+def test_interpreted_before_and_after():
+    x, y, weights, loss = network("float64", 4, (1, 8, 2))
+    hold([loss, *eg.grad(loss, weights)], draw(x, y, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [1, 7, 16, 37])
+def test_an_epoch_is_the_same_step_by_step(dtype, batch):
+    x, y, weights, loss = network(dtype)
+    updates = {w: w - 0.1 * g for w, g in zip(weights, eg.grad(loss, weights), strict=True)}
+    start = [w.value.copy() for w in weights]
+    values = draw(x, y, 37)
+    steps = -(-37 // batch)
+    losses = Epoch([x, y], {"loss": loss}, updates, BATCH).run(
+        {"x": values[x], "y": values[y]}, np.arange(37), batch, 0, steps
+    )["loss"]
+    found = [w.value.copy() for w in weights]
+    for w, value in zip(weights, start, strict=True):
+        w.value = value
+    tolerance = 1e-4 if dtype == "float32" else 1e-11
+    for step in range(steps):
+        rows = slice(step * batch, min(37, (step + 1) * batch))
+        drawn = {tensor: value[rows] for tensor, value in values.items()}
+        expected, *new = evaluate([loss, *updates.values()], drawn)
+        np.testing.assert_allclose(losses[step], expected, rtol=tolerance)
+        for w, value in zip(weights, new, strict=True):
+            w.value = value.astype(dtype)
+    for w, value in zip(weights, found, strict=True):
+        np.testing.assert_allclose(value, w.value, rtol=tolerance, atol=tolerance)
+
+
+def test_no_window_is_gathered():
+    """Between the copy of the images and the update all vectors lie side by side."""
+    _, _, weights, loss = network(size=28)
+    updates = {w: w - 0.1 * g for w, g in zip(weights, eg.grad(loss, weights), strict=True)}
+    found = 0
+    for scheduled in stages([loss], updates).scheduled:
+        vectors = [axis for axis, how in scheduled.how.items() if how.vector]
+        for product in products(scheduled.kernel):
+            reads = [ir.offset(node) for node in walk([product]) if node.op == "read"]
+            assert {r.factor_of(a) for r in reads for a in vectors} <= {0, 1}
+            found += 1
+    assert found == 4  # two layers, and the gradients of their weights
+
+
+@pytest.mark.parametrize("view, shape, axis, expected", [
+    ((8, 12), (8, 3, 4), 0, 0), ((8, 12), (8, 3, 4), 1, None), ((8, 3, 4), (8, 3, 4), 2, 2),
+    ((1, 8, 12), (8, 12), 0, 1), ((8, 1, 12), (8, 12), 1, 2), ((96,), (8, 12), 0, None),
+])  # fmt: skip
+def test_an_axis_is_found_in_a_view(view, shape, axis, expected):
+    assert place_in(view, shape, axis) == expected
