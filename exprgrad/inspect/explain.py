@@ -115,8 +115,8 @@ def explain(
     near it comes to the machine's limits: `print(eg.explain(f))` shows every stage.
 
     The stages are the graph, the gradient (a trainer's), the updates, the rewritten
-    graph, the kernels as loops, the kernels and their bounds, the LLVM IR and the
-    assembly, each with its milliseconds and its first lines; `explain(f, "assembly")`
+    graph, the kernels as loops, the kernels and their bounds, the memory, the LLVM IR
+    and the assembly, each with its milliseconds and its first lines; `explain(f, "assembly")`
     shows one of them whole. With `data` (arrays by the names of inputs, as `fit` takes
     them) the bounds are those of its sizes, and the time of each kernel is measured:
     steps of a trainer take `batch_size` rows, 32 if not given. Nothing is changed by it.
@@ -139,6 +139,7 @@ def explain(
         measured = measure(function, data, batch_size) if data is not None else None
         place = [s.name for s in stages].index("schedule") + 1
         stages.insert(place, _bounds(compiled, measured))
+        stages.insert(place + 1, Stage("memory", 0.0, lambda: str(function.memory())))
         kernels = lambda: costs_measured(compiled, measured)  # noqa: E731
     explanation = Explanation(tuple(stages), tuple(made.notes), stage, kernels)
     if stage is not None:

@@ -99,7 +99,7 @@ def fuse(kernels: Sequence[Kernel]) -> list[Kernel]:
         tried: set[int] = set()
         while (joined := _join_one(state, n, tried)) is not None:
             n = joined
-    return _without_dead_stores(list(state.kernels.values()))
+    return without_dead_stores(list(state.kernels.values()))
 
 
 def _join_one(state: Fusion, n: int, tried: set[int]) -> int | None:
@@ -220,7 +220,8 @@ def is_contraction(node: Scalar) -> bool:
     return bool(left - right) and bool(right - left)
 
 
-def _without_dead_stores(kernels: list[Kernel]) -> list[Kernel]:
+def without_dead_stores(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """`kernels` without the temporaries that none of them reads."""
     read = {buffer for kernel in kernels for buffer in kernel.reads()}
     result = []
     for kernel in kernels:

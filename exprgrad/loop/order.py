@@ -14,7 +14,7 @@ from itertools import groupby
 
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.fuse import same_place
+from exprgrad.loop.fuse import same_place, without_dead_stores
 from exprgrad.loop.ir import Buffer, Kernel, Scalar, Store
 from exprgrad.loop.pull import axes_of
 from exprgrad.loop.sequence import sequence
@@ -42,8 +42,8 @@ def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Ke
     late = {n for n, k in enumerate(renamed) if any(b.role == "state" for b in k.writes())}
     ordered = [renamed[n] for n in sequence(renamed, after, checking, late)]
     apart = {new: state for new, state in states.items() if new not in in_place}
-    copies = (_copy(new, state) for new, state in apart.items())
-    return [*map(_settled, ordered), *copies]
+    settled = without_dead_stores([_settled(kernel) for kernel in ordered])
+    return [*settled, *(_copy(new, state) for new, state in apart.items())]
 
 
 def _users(

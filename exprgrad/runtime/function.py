@@ -23,6 +23,7 @@ from exprgrad.runtime.arguments import (
     require_finite,
     require_known_names,
 )
+from exprgrad.runtime.footprint import Footprint
 from exprgrad.runtime.program import Array, Call, compile_graph
 from exprgrad.runtime.report import Stage
 
@@ -76,6 +77,12 @@ class Function:
             changes = new_values(self.updates)
             written.append(Stage("updates", 0.0, lambda: listing(changes)))
         return [*written, *made]
+
+    def memory(self) -> Footprint:
+        """The bytes that a call holds, as formulas of the sizes of its inputs; known
+        before the first call: `f.memory().bytes(batch=64)`.
+        """
+        return self._program.memory()
 
     def _named(self) -> Mapping[str, Tensor] | list[Tensor]:
         return self.outputs if isinstance(self.outputs, Mapping) else _flattened(self.outputs)[0]

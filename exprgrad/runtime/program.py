@@ -18,8 +18,10 @@ from exprgrad.graph import dims as sizes
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
+from exprgrad.loop.peak import together
 from exprgrad.runtime.choice import MOST_THREADS, Choice
 from exprgrad.runtime.compile import Compiled, Request, with_clock
+from exprgrad.runtime.footprint import Footprint, footprint
 from exprgrad.runtime.kept import Kept, recall
 from exprgrad.runtime.report import Stage
 
@@ -173,6 +175,11 @@ class Call:
     def with_clock(self) -> Call:
         """The same call of a program that adds up how long each kernel takes."""
         return Call(Program(with_clock(self.program.compiled)), self.inputs)
+
+    def memory(self) -> Footprint:
+        """What a call holds in memory."""
+        tables = self.program.linked.tables
+        return footprint(tables, {"results": together(tables.outputs)})
 
     def run(self, arrays: Sequence[Array], dims: Mapping[str, int]) -> list[Array]:
         """The outputs, in fresh arrays; states are updated in place."""

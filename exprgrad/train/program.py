@@ -20,7 +20,9 @@ from exprgrad.graph.node import walk
 from exprgrad.graph.reduction import mean
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.peak import together
 from exprgrad.runtime.arguments import line_of, require_demands
+from exprgrad.runtime.footprint import Footprint, footprint
 from exprgrad.runtime.function import checked_update
 from exprgrad.runtime.report import Stage
 from exprgrad.runtime.step import Epoch
@@ -55,6 +57,11 @@ class Program:
         """The stages of its making: what was written, then what the compiler made."""
         _, *made = self.epoch.report()
         return [*self.written, *made]
+
+    def memory(self) -> Footprint:
+        """What the steps of a `fit` hold in memory."""
+        tables = self.epoch.program.linked.tables
+        return footprint(tables, {"values before fit": together(self.updates)})
 
     def require_sizes(self, table: Table, batch_size: int) -> None:
         """Raise `InputError` where a batch of this table cannot be computed."""

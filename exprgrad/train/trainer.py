@@ -16,6 +16,7 @@ from exprgrad.graph.leaves import state
 from exprgrad.graph.mode import in_mode
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
+from exprgrad.runtime.footprint import Footprint
 from exprgrad.runtime.function import Function, function
 from exprgrad.train.callbacks import Callback, ProgressBar
 from exprgrad.train.data import (
@@ -191,6 +192,13 @@ class Trainer:
     def program(self) -> Program:
         """The compiled training step, which `eg.explain` asks for its stages."""
         return self._training_program()
+
+    def memory(self) -> Footprint:
+        """The bytes that `fit` holds besides the data, as formulas of the batch; known
+        before training: `trainer.memory().bytes(batch=64)`. Values before fit are a
+        copy of what it changes, for the case of an error.
+        """
+        return self._training_program().memory()
 
     def stop(self, reason: str = "stopped by a callback") -> None:
         """End training after the present epoch; for callbacks."""
