@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from exprgrad.backend import clock
 from exprgrad.backend.arith import least
@@ -95,9 +97,10 @@ class Calls:
     names: list[str]
     tables: tuple[tuple[Buffer, ...], ...]
 
-    def offset(self, number: int) -> int:
-        """Where a kernel's own table begins."""
-        return sum(len(table) for table in self.tables[:number])
+    @cached_property
+    def offsets(self) -> list[int]:
+        """Where each kernel's own table begins."""
+        return list(accumulate(map(len, self.tables), initial=0))
 
 
 class Entry:
@@ -205,7 +208,7 @@ class Entry:
                 self._call(number, scheduled, dims)
 
     def _call(self, number: int, scheduled: Scheduled, dims: str) -> None:
-        offset, status = self.calls.offset(number), self.given["status"]
+        offset, status = self.calls.offsets[number], self.given["status"]
         table = self.code.op(f"getelementptr ptr, ptr {self.given['buffers']}, i64 {offset}")
         call = (
             f"call void @{self.calls.names[number]}(ptr {table}, ptr {dims}, "

@@ -6,8 +6,9 @@ common subexpressions are shared from the start and equality is identity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -79,32 +80,27 @@ def intern(
     return node
 
 
-def _all_arguments(node: Node) -> Iterable[Any]:
-    return node.args
-
-
-def walk(roots: Iterable[N], into: Callable[[N], Iterable[Any]] = _all_arguments) -> list[N]:
+def walk(
+    roots: Iterable[N], into: Callable[[N], Iterable[Any]] = attrgetter("args")
+) -> list[N]:
     """Every node that `roots` depend on, arguments before users, each once.
 
     `into` chooses the arguments of a node that are walked into.
     """
     order: list[N] = []
     done: set[N] = set()
-    stack: list[tuple[N, Iterator[Any]]] = []
     for root in roots:
-        if root in done:
-            continue
-        done.add(root)
-        stack.append((root, iter(into(root))))
+        stack = [root]
         while stack:
-            node, rest = stack[-1]
-            child = next(rest, None)
-            if child is None:
+            node = stack[-1]
+            pending = [a for a in into(node) if a not in done] if node not in done else ()
+            if pending:
+                stack += reversed(pending)
+                continue
+            stack.pop()
+            if node not in done:
+                done.add(node)
                 order.append(node)
-                stack.pop()
-            elif child not in done:
-                done.add(child)
-                stack.append((child, iter(into(child))))
     return order
 
 

@@ -29,10 +29,13 @@ from dataclasses import replace
 
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
+from exprgrad.loop.dependences import Dependences
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.place import MOST_SCALARS
 
 MOST_STORES = 12
-MOST_SCALARS = 400
+# Of the kernels that read a temporary, how many are tried with each other one.
+MOST_BESIDE = 16
 
 
 class Fusion:
@@ -40,56 +43,38 @@ class Fusion:
 
     def __init__(self, kernels: Sequence[Kernel]) -> None:
         self.kernels: dict[int, Kernel] = dict(enumerate(kernels))
-        self.writer = {b: n for n, k in self.kernels.items() for b in k.writes()}
-        self.sources = {
-            n: {self.writer[b] for b in k.reads() if b in self.writer} - {n}
-            for n, k in self.kernels.items()
-        }
+        writer = {b: n for n, k in self.kernels.items() for b in k.writes()}
         self.readers: dict[Buffer, set[int]] = {}
+        sources: dict[int, set[int]] = {}
         for n, kernel in self.kernels.items():
+            sources[n] = {writer[b] for b in kernel.reads() if b in writer} - {n}
             for buffer in kernel.reads():
                 self.readers.setdefault(buffer, set()).add(n)
+        self.waits = Dependences(sources)
 
     def partners(self, n: int) -> Iterator[int]:
-        """Kernels that `n` may join: those it reads from, then those beside it that
+        """Kernels that `n` may join: those it reads from, then the nearest beside it that
         read the same temporary.
         """
-        yield from sorted(self.sources[n], reverse=True)
-        for source in sorted(self.sources[n]):
+        yield from sorted(self.waits.sources[n], reverse=True)
+        for source in sorted(self.waits.sources[n]):
             for buffer in self.kernels[source].writes():
-                yield from sorted(m for m in self.readers.get(buffer, ()) if m < n)
+                beside = sorted(m for m in self.readers.get(buffer, ()) if m < n)
+                yield from beside[-MOST_BESIDE:]
 
-    def between(self, first: int, last: int) -> bool:
-        """Whether `last` depends on `first` by way of a third kernel."""
-        seen: set[int] = set()
-        stack = [n for n in self.sources[last] if n != first]
-        while stack:
-            n = stack.pop()
-            if n == first:
-                return True
-            if n not in seen:
-                seen.add(n)
-                stack += self.sources[n]
-        return False
-
-    def depends(self, first: int, last: int) -> bool:
-        """Whether `first` depends on `last`."""
-        return self.between(last, first) or last in self.sources[first]
+    def may_join(self, first: int, last: int) -> bool:
+        """Whether one kernel can do what `first` and then `last` do."""
+        waits = self.waits
+        apart = not (waits.between(first, last) or waits.between(last, first))
+        return apart and last not in waits.sources[first]
 
     def join(self, first: int, last: int, merged: Kernel) -> None:
         """Put `merged` in the place of two kernels."""
+        self.waits.join(first, last)
+        for buffer in self.kernels[last].reads():
+            self.readers[buffer] = (self.readers[buffer] - {last}) | {first}
         self.kernels[first] = merged
         del self.kernels[last]
-        self.sources[first] = (self.sources[first] | self.sources.pop(last)) - {first, last}
-        for n, sources in self.sources.items():
-            if last in sources:
-                self.sources[n] = (sources - {last}) | ({first} - {n})
-        for readers in self.readers.values():
-            if last in readers:
-                readers.remove(last)
-                readers.add(first)
-        for buffer in merged.writes():
-            self.writer[buffer] = first
 
 
 def fuse(kernels: Sequence[Kernel]) -> list[Kernel]:
@@ -107,7 +92,7 @@ def _join_one(state: Fusion, n: int, tried: set[int]) -> int | None:
         if m in tried or m == n or m not in state.kernels:
             continue
         tried.add(m)
-        if state.between(m, n) or state.depends(m, n):
+        if not state.may_join(m, n):
             continue
         merged = merge(state.kernels[m], state.kernels[n])
         if merged is not None:

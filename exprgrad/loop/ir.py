@@ -85,7 +85,7 @@ class Store:
         return flat(self.buffer.shape if self.view is None else self.view, self.index)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Kernel:
     """Stores, in the order in which each point of the shared axes performs them."""
 
@@ -105,9 +105,16 @@ class Kernel:
         return {node.params[0] for node in scalars(self) if node.op == "read"}
 
 
-def scalars(kernel: Kernel) -> list[Scalar]:
+_scalars: WeakKeyDictionary[Kernel, Sequence[Scalar]] = WeakKeyDictionary()
+
+
+def scalars(kernel: Kernel) -> Sequence[Scalar]:
     """Every scalar of a kernel, arguments before users."""
-    return walk(root for s in kernel.stores for root in (*s.index, s.value))
+    found = _scalars.get(kernel)
+    if found is None:
+        found = tuple(walk(root for s in kernel.stores for root in (*s.index, s.value)))
+        _scalars[kernel] = found
+    return found
 
 
 # Making scalars

@@ -17,6 +17,9 @@ COSTS = {
     "bound": 0, "equal": 0, "less": 0, "gather": 3, "again": 0,
 }  # fmt: skip
 CHEAP = 2
+# Scalars of one kernel. Longer expressions are stored on the way, which costs little beside
+# computing them, so that all stages and LLVM take time in proportion to their length.
+MOST_SCALARS = 400
 
 # Reductions that may be computed where they are read.
 SUMS = {"sum", "dot", "unwindow"}
@@ -26,19 +29,23 @@ HAVE_MEMORY = {"input", "parameter", "state"}
 
 
 def place(outputs: Iterable[Tensor]) -> set[Tensor]:
-    """The tensors that are stored: outputs, reductions, and what is read more than once
-    and costs more than a few additions to compute again.
+    """The tensors that are stored: outputs, reductions, what is read more than once and
+    costs more than a few additions to compute again, and parts of long expressions.
     """
     outputs = list(outputs)
     readers = _readers(outputs)
     placed = {t for t in outputs if not _is_memory(t)}
     cost: dict[Tensor, int] = {}
+    length: dict[Tensor, int] = {}
     for node in walk(outputs):
         for argument in _read_freely(node):
             base = _under_views(argument, placed)
             if not _is_memory(base) and cost[base] > 0:
                 placed.add(base)
         cost[node] = _cost(node, placed, cost)
+        length[node] = 1 + sum(length[a] for a in node.args if a not in placed)
+        if length[node] > MOST_SCALARS and OPS[node.op].group == "elementwise":
+            placed.add(node)
         shared = _under_views(node, placed) if len(readers[node]) > 1 else node
         if _needs_memory(shared, readers[node], cost[node]):
             placed.add(shared)
