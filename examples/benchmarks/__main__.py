@@ -15,6 +15,7 @@ PEERS = {
     "exprgrad": ("",),
     "torch": ("eager", "compile"),
     "jax": ("jit", "scan"),
+    "pytensor": ("",),
     "numpy": ("",),
 }
 
