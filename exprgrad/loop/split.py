@@ -18,14 +18,16 @@ kernel y1
 
 A sum over several axes is divided along the first that is long enough: into its
 iterations where they are few, else into blocks of them. How it is divided depends on
-sizes only, and so does the order of its additions.
+sizes only, and so does the order of its additions. Sums of one kernel that are divided
+into equally many parts share the loop over them, so that what they read is read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from exprgrad.graph.dims import Size
+from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.cost import points, typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
@@ -43,44 +45,64 @@ def split(kernels: Sequence[Kernel]) -> list[Kernel]:
 
 
 def _parts(kernel: Kernel) -> list[Kernel]:
-    sums = [n for n in ir.scalars(kernel) if n.op == "reduce"]
-    if len(sums) != 1 or len(kernel.stores) != 1 or kernel.stores[0].accumulate:
+    axes = kernel.stores[0].axes
+    alike = all(s.axes == axes and not s.accumulate and not s.ordered for s in kernel.stores)
+    sums = [node for node in _outermost(kernel) if _is_long(node, axes)]
+    if not alike or not sums or points(axes) > FEW:
         return [kernel]
-    (store,), (node,) = kernel.stores, sums
+    partial: dict[Size, list[Store]] = {}
+    totals: dict[Scalar, Scalar] = {}
+    for number, node in enumerate(sums):
+        name = f"{kernel.name}.part{number or ''}"
+        count, part, rest = _divided(node)
+        outer = next(iter(partial[count])).axes[0] if count in partial else Axis("b", count)
+        first = _partial(name, axes, outer, part(outer))
+        partial.setdefault(count, []).append(first)
+        totals[node] = _total(node, first.buffer, axes, rest)
+    firsts = [Kernel(_together(stores)) for stores in partial.values()]
+    return [*firsts, Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))]
+
+
+def _outermost(kernel: Kernel) -> list[Scalar]:
+    """The reductions of a kernel that stand inside no other."""
+    into = lambda node: () if node.op == "reduce" else node.args  # noqa: E731
+    return [n for n in walk([s.value for s in kernel.stores], into) if n.op == "reduce"]
+
+
+def _is_long(node: Scalar, axes: tuple[Axis, ...]) -> bool:
+    kind, summed = node.params
+    return ir.free_axes(node) <= set(axes) and kind in COMBINE and points(summed) >= LONG
+
+
+def _divided(node: Scalar) -> tuple[Size, Callable[[Axis], Scalar], Scalar | None]:
+    """Into how many parts a reduction is divided, the part of an iteration of the loop
+    over them, and the rest that is in none.
+    """
     kind, axes = node.params
-    few = points(store.axes) <= FEW and ir.free_axes(node) <= set(store.axes)
-    if not few or kind not in COMBINE or points(axes) < LONG:
-        return [kernel]
     axis = next(a for a in axes if typical(a.extent) >= PARTS or a is axes[-1])
-    if len(axes) == 1 or typical(axis.extent) >= LONG:
-        return _blocks(store, node, axis)
-    return _along(store, node, axis)
-
-
-def _along(store: Store, node: Scalar, axis: Axis) -> list[Kernel]:
-    """One partial result for each iteration of a summed axis."""
-    kind, axes = node.params
-    inner = ir.reduction(kind, node.args, tuple(a for a in axes if a is not axis))
-    buffer, first = _partial(store, axis, inner)
-    over = Axis(axis.name, axis.extent)
-    total = ir.reduction(kind, (_read(buffer, over, store),), (over,))
-    return [first, _final(store, node, total)]
-
-
-def _blocks(store: Store, node: Scalar, axis: Axis) -> list[Kernel]:
-    """One partial result for each block of a summed axis, and the rest."""
-    kind = node.params[0]
+    if len(axes) > 1 and typical(axis.extent) < LONG:
+        inner = ir.reduction(kind, node.args, tuple(a for a in axes if a is not axis))
+        along = lambda outer: ir.substitute(inner, _renamed((axis,), (outer,)))  # noqa: E731
+        return axis.extent, along, None
     count: Size = axis.extent // BLOCK
-    outer, inner = Axis("b", count), Axis("t", BLOCK)
-    block = _part(node, axis, ir.times(ir.axis_value(outer), BLOCK), inner)
-    buffer, first = _partial(store, outer, block)
-    over = Axis("b", count)
-    total = ir.reduction(kind, (_read(buffer, over, store),), (over,))
+    block = lambda outer: _part(  # noqa: E731
+        node, axis, ir.times(ir.axis_value(outer), BLOCK), Axis("t", BLOCK)
+    )
     rest = axis.extent - count * BLOCK
-    if rest != 0:
-        last = _part(node, axis, ir.size(count * BLOCK), Axis("t", rest))
-        total = ir.scalar(COMBINE[kind], (total, last), (), node.dtype)
-    return [first, _final(store, node, total)]
+    last = _part(node, axis, ir.size(count * BLOCK), Axis("t", rest)) if rest != 0 else None
+    return count, block, last
+
+
+def _total(
+    node: Scalar, buffer: Buffer, axes: tuple[Axis, ...], rest: Scalar | None
+) -> Scalar:
+    """The partial results combined in order, and the rest last."""
+    kind, over = node.params[0], Axis("b", buffer.shape[0])
+    index = [ir.axis_value(axis) for axis in (over, *axes)]
+    total = ir.reduction(kind, (ir.read(buffer, buffer.shape, index),), (over,))
+    if rest is None:
+        return total
+    return ir.scalar(COMBINE[kind], (total, rest), (), node.dtype)
 
 
 def _part(node: Scalar, axis: Axis, start: Scalar, inner: Axis) -> Scalar:
@@ -91,21 +113,22 @@ def _part(node: Scalar, axis: Axis, start: Scalar, inner: Axis) -> Scalar:
     return ir.reduction(kind, tuple(body), tuple(inner if a is axis else a for a in axes))
 
 
-def _partial(store: Store, outer: Axis, value: Scalar) -> tuple[Buffer, Kernel]:
-    shape = (outer.extent, *(axis.extent for axis in store.axes))
-    buffer = Buffer(f"{store.buffer.name}.part", shape, value.dtype, "temporary")
-    own = tuple(Axis(axis.name, axis.extent) for axis in store.axes)
-    pairs = zip(store.axes, own, strict=True)
-    images = {ir.axis_value(old): ir.axis_value(new) for old, new in pairs}
-    index = tuple(ir.axis_value(axis) for axis in (outer, *own))
-    kernel = Store(buffer, (outer, *own), index, ir.substitute(value, images))
-    return buffer, Kernel((kernel,))
+def _partial(name: str, axes: tuple[Axis, ...], outer: Axis, value: Scalar) -> Store:
+    shape = (outer.extent, *(axis.extent for axis in axes))
+    buffer = Buffer(name, shape, value.dtype, "temporary")
+    index = tuple(ir.axis_value(axis) for axis in (outer, *axes))
+    return Store(buffer, (outer, *axes), index, value)
 
 
-def _read(buffer: Buffer, outer: Axis, store: Store) -> Scalar:
-    index = [ir.axis_value(axis) for axis in (outer, *store.axes)]
-    return ir.read(buffer, buffer.shape, index)
+def _together(stores: Sequence[Store]) -> tuple[Store, ...]:
+    """Stores with loops of their own, the same for all of them."""
+    old = stores[0].axes
+    new = tuple(Axis(axis.name, axis.extent) for axis in old)
+    images = _renamed(old, new)
+    return tuple(ir.replaced(s, images, dict(zip(old, new, strict=True))) for s in stores)
 
 
-def _final(store: Store, node: Scalar, total: Scalar) -> Kernel:
-    return Kernel((ir.replaced(store, {node: total}, {}),))
+def _renamed(old: Sequence[Axis], new: Sequence[Axis]) -> dict[Scalar, Scalar]:
+    return {
+        ir.axis_value(a): ir.axis_value(b) for a, b in zip(old, new, strict=True)
+    }

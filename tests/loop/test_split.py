@@ -88,3 +88,26 @@ def test_ten_million_terms_keep_six_digits(shape: tuple[int, ...]) -> None:
     given = 1 + np.random.default_rng(0).random(shape, np.float32)
     found = eg.function([x], x.sum())(given)
     assert found == pytest.approx(given.sum(dtype=np.float64), rel=1e-6)
+
+
+def test_sums_of_one_kernel_share_the_loop_over_their_parts() -> None:
+    x, y = eg.input("x", (200_000,)), eg.input("y", (200_000,))
+    total = eg.sum(x * y) + eg.sum(x) - eg.max(y)
+    parts, last = stages([total]).parts
+    assert len(parts.stores) == 3
+    assert len({store.axes for store in parts.stores}) == len(last.stores) == 1
+    rng = np.random.default_rng(0)
+    a, b = (rng.random(200_000, np.float32) for _ in range(2))
+    wide = a.astype("float64")
+    wanted = wide @ b + wide.sum() - b.max()
+    assert eg.function([x, y], total)(a, b) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_loss_and_its_gradient_keep_six_digits_over_ten_million_terms() -> None:
+    x, w = eg.input("x", (10_000_000,)), eg.parameter("w", init=0.5)
+    loss = eg.mean((x - w) ** 2)
+    step = eg.function([x], loss, updates={w: w - eg.grad(loss, w)})
+    given = 1 + np.random.default_rng(0).random(10_000_000, np.float32)
+    error = given.astype("float64") - 0.5
+    assert step(given) == pytest.approx((error * error).mean(), rel=1e-6)
+    assert w.value == pytest.approx(0.5 + 2 * error.mean(), rel=1e-6)
