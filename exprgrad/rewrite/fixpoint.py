@@ -12,20 +12,27 @@ from typing import NoReturn
 from exprgrad.errors import CompileError, lines_of
 from exprgrad.graph.mode import rebuilt
 from exprgrad.graph.tensor import Tensor
-from exprgrad.rewrite.match import COMMUTATIVE, Rule
+from exprgrad.rewrite.match import COMMUTATIVE, Kinds, Rule, kinds
 
 # A node is rewritten a handful of times. More than this, one after another, is a loop.
 MOST_REWRITES = 200
 
-Rules = dict[str, list[Rule]]
 
+class Rules:
+    """Rules by the operation and by the kinds of arguments of the nodes they are for."""
 
-def by_op(rules: Iterable[Rule]) -> Rules:
-    """The rules for each operation, in their order."""
-    table: Rules = {}
-    for rule in rules:
-        table.setdefault(rule.op, []).append(rule)
-    return table
+    def __init__(self, table: Iterable[Rule]) -> None:
+        self.table = tuple(table)
+        self._fitting: dict[tuple[str, Kinds], list[Rule]] = {}
+
+    def of(self, node: Tensor) -> list[Rule]:
+        """Those that may apply to `node`, in their order."""
+        key = (node.op, kinds(node))
+        found = self._fitting.get(key)
+        if found is None:
+            found = [r for r in self.table if r.op == node.op and r.fits(key[1])]
+            self._fitting[key] = found
+        return found
 
 
 def fixpoint(outputs: Sequence[Tensor], rules: Rules) -> list[Tensor]:
@@ -105,7 +112,7 @@ class Search:
     def _step(self, node: Tensor) -> tuple[Tensor, Rule | None]:
         """What the first rule that applies makes of `node`, with its line."""
         with lines_of(node.where):
-            for rule in self.rules.get(node.op, ()):
+            for rule in self.rules.of(node):
                 result = rule.rewrite(node)
                 if result is not None and result is not node:
                     self.rewrites += 1

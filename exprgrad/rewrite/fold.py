@@ -8,7 +8,7 @@ from exprgrad.errors import IndexOutOfRange, InputError
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.ops import OPS, is_elementwise
 from exprgrad.graph.tensor import Constant, Tensor, apply
-from exprgrad.rewrite.match import Rule, like_shape, uniform
+from exprgrad.rewrite.match import Kinds, Rule, like_shape, uniform
 
 LARGEST = 1024  # elements of an array that is folded; larger ones are left to the step
 
@@ -71,9 +71,17 @@ def _value(node: Tensor) -> Tensor | None:
     return apply("constant", (), (Constant(array, node.dtype),))
 
 
+def _numbers(kinds: Kinds) -> bool:
+    return all(number for _, number in kinds)
+
+
+def _constants(kinds: Kinds) -> bool:
+    return all(number or op == "constant" for op, number in kinds)
+
+
 _FOLDED = [op for op, row in OPS.items() if row.group not in ("leaf", "random")]
 RULES = [
     Rule("constant", fold_equal_elements, str(fold_equal_elements.__doc__)),
-    *(Rule(op, fold_numbers, f"fold {op} of numbers") for op in _FOLDED),
-    *(Rule(op, fold_array, f"fold {op} of arrays") for op in _FOLDED),
+    *(Rule(op, fold_numbers, f"fold {op} of numbers", _numbers) for op in _FOLDED),
+    *(Rule(op, fold_array, f"fold {op} of arrays", _constants) for op in _FOLDED),
 ]

@@ -45,13 +45,30 @@ CONSTANTS = frozenset((a, b, c))
 VARIABLES = frozenset((x, y, z, a, b, c, p, q, v, w))
 
 
+# What is seen of an argument at a glance: its operation, and whether it is one number.
+Kind = tuple[str, bool]
+Kinds = tuple[Kind, ...]
+
+
+def kinds(node: Tensor) -> Kinds:
+    """The kinds of the arguments of `node`."""
+    return tuple((arg.op, uniform(arg) is not None) for arg in node.args)
+
+
+def _any(given: Kinds) -> bool:
+    return True
+
+
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A rewrite of nodes whose operation is `op`; None where it does not apply."""
+    """A rewrite of nodes whose operation is `op`; None where it does not apply, as
+    everywhere where `fits` is false of the kinds of the arguments.
+    """
 
     op: str
     rewrite: Callable[[Tensor], Tensor | None]
     label: str | Callable[[], str]
+    fits: Callable[[Kinds], bool] = _any
 
     @cached_property
     def name(self) -> str:
@@ -73,13 +90,35 @@ class Row:
 
     def rule(self) -> Rule:
         """The row as a rule."""
-        return Rule(self.left.op, self._rewrite, self.__str__)
+        return Rule(self.left.op, self._rewrite, self.__str__, self._fits)
+
+    def _fits(self, given: Kinds) -> bool:
+        """Whether arguments of these kinds may match, as far as a glance tells."""
+        wanted = [_wanted(arg) for arg in self.left.args]
+        orders = (given, given[::-1]) if self.left.op in COMMUTATIVE else (given,)
+        return any(all(map(_meets, wanted, order)) for order in orders)
 
     def _rewrite(self, node: Tensor) -> Tensor | None:
         bound = match(self.left, node)
         if bound is None or (self.when is not None and not self.when(bound)):
             return None
         return instantiate(self.right, self.left, node, bound)
+
+
+NUMBER = "a number"
+
+
+def _wanted(pattern: Tensor) -> str | None:
+    """The operation that a pattern asks for, a number, or None where it takes any node."""
+    inner = pattern.args[0] if pattern.op == "expand" else pattern
+    if inner in CONSTANTS or uniform(pattern) is not None:
+        return NUMBER
+    return None if pattern in VARIABLES else pattern.op
+
+
+def _meets(wanted: str | None, given: Kind) -> bool:
+    op, number = given
+    return wanted in (None, op) or (wanted == NUMBER and number)
 
 
 def uniform(node: Tensor) -> bool | int | float | None:

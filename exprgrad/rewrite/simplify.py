@@ -8,14 +8,14 @@ from exprgrad.graph.mode import rebuilt, replaced
 from exprgrad.graph.node import transform
 from exprgrad.graph.tensor import Tensor, apply
 from exprgrad.rewrite import algebra, contraction, fold, hoist, stability, structure
-from exprgrad.rewrite.fixpoint import by_op, fixpoint
+from exprgrad.rewrite.fixpoint import Rules, fixpoint
 
 SAFE = [row.rule() for row in (*algebra.ROWS, *stability.ROWS)]
 
 MOVES = [*structure.RULES, *hoist.RULES]
 # One table for both passes: a loss and what its gradient shares with it, rewritten
 # before the chain rule and after it, come to the same nodes and are computed once.
-RULES = by_op([*fold.RULES, *MOVES, *contraction.RULES, *SAFE])
+RULES = Rules([*fold.RULES, *MOVES, *contraction.RULES, *SAFE])
 
 
 def stabilize(outputs: Sequence[Tensor], keep: Collection[Tensor] = ()) -> list[Tensor]:

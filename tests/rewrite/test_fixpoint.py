@@ -8,13 +8,13 @@ from exprgrad.errors import CompileError
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
 from exprgrad.graph.show import listing
-from exprgrad.rewrite.fixpoint import Search, by_op
+from exprgrad.rewrite.fixpoint import Rules, Search
 from exprgrad.rewrite.match import Row, x
 from exprgrad.rewrite.simplify import RULES, erase, simplify, stabilize
 
 
 def finish(node, rows):
-    return Search(by_op(row.rule() for row in rows)).finish(node)
+    return Search(Rules(row.rule() for row in rows)).finish(node)
 
 
 def test_rules_that_undo_one_another_are_named():
@@ -52,6 +52,26 @@ def test_rewrites_grow_with_the_number_of_nodes():
         search.finish(chain(length))
         counts.append(search.rewrites)
     assert counts[2] - counts[1] == 2 * (counts[1] - counts[0]) > 0
+
+
+def test_visits_grow_with_the_number_of_nodes():
+    visits = []
+
+    class Counted(Search):
+        def _advance(self, node):
+            visits[-1] += 1
+            return super()._advance(node)
+
+    for length in (100, 200, 400):
+        visits.append(0)
+        Counted(RULES).finish(chain(length))
+    assert visits[2] - visits[1] == 2 * (visits[1] - visits[0]) > 0
+
+
+def test_few_rules_are_tried_on_a_node():
+    u = eg.input("u", ("n",))
+    tried = [len(RULES.of(node)) for node in walk([chain(10), eg.tanh(u) * eg.exp(u)])]
+    assert sum(tried) < 6 * len(tried)
 
 
 def test_shared_parts_are_rewritten_once():

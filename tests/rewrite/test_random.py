@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
-from exprgrad.rewrite.simplify import erase, simplify, stabilize
+from exprgrad.rewrite.simplify import RULES, erase, simplify, stabilize
 from tests.rewrite.random_graphs import expressions
 
 
@@ -33,3 +33,15 @@ def test_simplified_is_simple(case):
 @settings(max_examples=50)
 def test_erase_leaves_no_mark(case):
     assert not {n.op for n in walk(erase(case.outputs))} & {"stop_gradient", "custom"}
+
+
+def rules_of(op):
+    return [rule for rule in RULES.table if rule.op == op]
+
+
+@given(case=expressions())
+@settings(max_examples=100)
+def test_rules_left_out_at_a_glance_do_not_apply(case):
+    for node in walk(case.outputs):
+        for rule in set(rules_of(node.op)) - set(RULES.of(node)):
+            assert rule.rewrite(node) is None, rule.name
