@@ -14,7 +14,7 @@ from exprgrad.backend.target import Target
 from exprgrad.graph import dims as sizes
 from exprgrad.graph.evaluate import dims_of, evaluate
 from exprgrad.graph.tensor import Tensor
-from exprgrad.loop import schedule
+from exprgrad.loop import phases
 from exprgrad.runtime.compile import Request, compile_request
 from exprgrad.runtime.program import Program
 
@@ -31,7 +31,7 @@ def settings(*, parallel: bool = False) -> Iterator[None]:
         patch.setenv("EXPRGRAD_CACHE", "0")
         patch.setenv("EXPRGRAD_CHECK", "1")
         if parallel:
-            patch.setattr(schedule, "PARALLEL_WORK", 0)
+            patch.setattr(phases, "PARALLEL_WORK", 0)
         yield
 
 

@@ -7,13 +7,15 @@ when that takes long, so that threads may outnumber the cores.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from exprgrad.backend.text import Code, Function, Module
 
-NAME = "barrier"
 # Bytes the flags take, all zero at first
 FLAGS_SIZE = 128
 GENERATION_AT = 64
 SPINS = 2000
+ATTRIBUTES = "noinline nounwind"
 
 # What a spinning processor is told, by the first letters of the target's triple
 PAUSE = {"x86_64": "llvm.x86.sse2.pause"}
@@ -25,23 +27,62 @@ def emit_barrier(code: Code, flags: str, threads: str) -> None:
     `flags` names a pointer to FLAGS_SIZE zeroed bytes, the same for all threads, 64-byte
     aligned; `threads` names an int64. With one thread nothing is waited for.
     """
-    module = code.function.module
-    if all(function.name != NAME for function in module.functions):
-        _define(module)
-    code.do(f"call void @{NAME}(ptr {flags}, i64 {threads})")
+    _define(code.function.module)
+    code.do(f"call void @barrier(ptr {flags}, i64 {threads})")
+
+
+def emit_section(
+    code: Code, flags: str, threads: str, section: Callable[[], None]
+) -> None:
+    """The same, and the last thread to come runs what `section` writes before it lets
+    the others go on.
+    """
+    _define(code.function.module)
+    last = code.op(f"call i1 @arrive(ptr {flags}, i64 {threads})")
+    inside, after = code.function.block("section"), code.function.block("after")
+    code.branch(last, inside, after)
+    code.block = inside
+    section()
+    code.do(f"call void @open(ptr {flags})")
+    code.jump(after)
+    code.block = after
 
 
 def _define(module: Module) -> None:
+    if any(function.name == "barrier" for function in module.functions):
+        return
+    _define_arrive(module)
+    _define_open(module)
+    arguments = "ptr %flags, i64 %threads"
+    function = Function(module, "barrier", arguments, ATTRIBUTES, "internal")
+    code = Code(function)
+    emit_section(code, "%flags", "%threads", lambda: None)
+    code.block.end = "ret void"
+
+
+def _define_open(module: Module) -> None:
+    """counter = 0;  generation++"""
+    function = Function(module, "open", "ptr %flags", ATTRIBUTES, "internal")
+    code = Code(function)
+    code.do("store atomic i64 0, ptr %flags monotonic, align 8")
+    place = code.op(f"getelementptr i8, ptr %flags, i64 {GENERATION_AT}")
+    generation = code.op(f"load atomic i64, ptr {place} monotonic, align 8")
+    following = code.op(f"add i64 {generation}, 1")
+    code.do(f"store atomic i64 {following}, ptr {place} release, align 8")
+    code.block.end = "ret void"
+
+
+def _define_arrive(module: Module) -> None:
     """
-    arrive:  n = counter++;  last ? open : spin
-    open:    counter = 0;  generation++
-    spin:    until the generation differs: pause SPINS times, then yield each time
+    arrive:  n = counter++;  true to the last, else spin
+    spin:    until the generation differs: pause SPINS times, then yield each time; false
     """
-    head = "noinline nounwind"
-    function = Function(module, NAME, "ptr %flags, i64 %threads", head, "internal")
+    arguments = "ptr %flags, i64 %threads"
+    function = Function(module, "arrive", arguments, ATTRIBUTES, "internal", "i1")
     code = Code(function)
     arrive, last, spin, wait, pause, give, done = (function.block() for _ in range(7))
-    code.branch(code.op("icmp sgt i64 %threads, 1"), arrive, done)
+    code.branch(code.op("icmp sgt i64 %threads, 1"), arrive, last)
+    last.end = "ret i1 true"
 
     code.block = arrive
     place = code.op(f"getelementptr i8, ptr %flags, i64 {GENERATION_AT}")
@@ -49,12 +90,6 @@ def _define(module: Module) -> None:
     before = code.op("atomicrmw add ptr %flags, i64 1 acq_rel")
     missing = code.op("sub i64 %threads, 1")
     code.branch(code.op(f"icmp eq i64 {before}, {missing}"), last, spin)
-
-    code.block = last
-    code.do("store atomic i64 0, ptr %flags monotonic, align 8")
-    following = code.op(f"add i64 {generation}, 1")
-    code.do(f"store atomic i64 {following}, ptr {place} release, align 8")
-    code.jump(done)
 
     code.block = spin
     start = f"[ 0, %{arrive.label} ]"
@@ -69,7 +104,7 @@ def _define(module: Module) -> None:
     _relax(Code(function, pause))
     _yield(Code(function, give))
     pause.end = give.end = f"br label %{spin.label}"
-    done.end = "ret void"
+    done.end = "ret i1 false"
 
 
 def _triple(code: Code) -> str:

@@ -36,7 +36,7 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
     how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
     width = lanes if how.vector else 1
     n = scope.size(axis.extent)
-    low, high = _share(scope, axis, how.tile * width) if how.parallel else ("0", n)
+    low, high = _share(scope, axis, scope.scheduled.share(axis)) if how.parallel else ("0", n)
     if (number := known(n)) is not None:
         return _known_pieces(scope, number, low, high, how.tile, width)
     code = scope.root.code

@@ -27,6 +27,7 @@ from exprgrad.backend.philox import random
 from exprgrad.backend.reduce import reduce
 from exprgrad.backend.scope import Point, Value
 from exprgrad.backend.spelling import spell
+from exprgrad.backend.status import report
 from exprgrad.backend.text import Code, Function, Kind
 from exprgrad.graph.dims import Dim, FloorDiv, Size
 from exprgrad.graph.node import walk
@@ -220,21 +221,17 @@ class Emitter:
         return select(code, kind, outside, kind.splat(0), place), lanes
 
     def _report(self, code: Code, node: Scalar, kind: Kind, outside: str, index: str) -> None:
-        """Leave the number of the check and the bad index where the caller looks."""
+        """Leave the number of the check and the bad index where the caller looks: in
+        this thread's own slot, the smallest of all that it met.
+        """
         number = self.layout.checks.setdefault(node, len(self.layout.checks) + 1)
         some, bad = outside, index
         if kind.lanes > 1:
             flags = kind.with_element("i1")
             some = code.call("i1", f"llvm.vector.reduce.or.{flags.mangled}", (flags, outside))
-            chosen = select(code, kind, outside, index, kind.splat(-(2**63)))
-            bad = code.call("i64", f"llvm.vector.reduce.smax.{kind.mangled}", (kind, chosen))
-        report, after = code.function.block("report"), code.function.block("after")
-        code.branch(some, report, after)
-        code.block = report
-        code.do(f"store i64 {bad}, ptr " + code.op("getelementptr i64, ptr %status, i64 1"))
-        code.do(f"store i64 {number}, ptr %status")
-        code.jump(after)
-        code.block = after
+            chosen = select(code, kind, outside, index, kind.splat(2**63 - 1))
+            bad = code.call("i64", f"llvm.vector.reduce.smin.{kind.mangled}", (kind, chosen))
+        report(code, some, number, bad)
 
     # Sizes and pointers
 

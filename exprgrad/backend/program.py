@@ -3,9 +3,12 @@ the loop over mini-batches inside.
 
     for step in first .. last:                     (a plain call runs once)
         batch, offset, slot = the step's sizes
-        kernel 1; barrier; kernel 2; ...
+        kernels of a phase; barrier; kernels of the next; ...
         leave if an index was out of range         (before any state is written)
         kernels that write states
+
+What one thread alone does between two barriers, the last to come to the first of them
+does before it lets the others pass: that is one barrier.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from itertools import accumulate
 
 from exprgrad.backend import clock
 from exprgrad.backend.arith import least
-from exprgrad.backend.barrier import emit_barrier
+from exprgrad.backend.barrier import emit_barrier, emit_section
 from exprgrad.backend.emit import Emitter, Layout
 from exprgrad.backend.level import Bound as Iterations
 from exprgrad.backend.level import Level, Loop, open_loop
+from exprgrad.backend.status import leave_if_stopped, stop_if_bad
 from exprgrad.backend.target import Target
 from exprgrad.backend.text import Block, Code, Function, Module
 from exprgrad.loop.ir import Axis, Buffer
@@ -59,18 +63,18 @@ class Emitted:
 
 
 def emit_program(
-    kernels: Sequence[Scheduled],
-    phases: Sequence[int],
+    phases: Sequence[Sequence[Scheduled]],
     target: Target,
     slices: Slices | None = None,
     timed: bool = False,
 ) -> Emitted:
     """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`.
 
-    `phases` numbers the phase of each kernel: threads wait between two of them. Kernels
-    that differ in their buffers alone share one function. With `timed` each thread adds
-    up in its row of the table `ticks` how long each kernel took, and last its waiting.
+    Threads wait between two phases. Kernels that differ in their buffers alone share one
+    function. With `timed` each thread adds up in its row of the table `ticks` how long
+    each kernel took, and last its waiting.
     """
+    kernels = [scheduled for phase in phases for scheduled in phase]
     module = Module(target=target)
     layout = Layout()
     if slices is not None:
@@ -86,7 +90,7 @@ def emit_program(
             Emitter(scheduled, function, layout, each.buffers).emit()
     names = [functions[each.key] for each in forms]
     tables = tuple(each.buffers for each in forms)
-    Entry(module, kernels, phases, Calls(names, tables), layout, slices, timed).emit()
+    Entry(module, phases, Calls(names, tables), layout, slices, timed).emit()
     return Emitted(str(module), layout, tables)
 
 
@@ -109,8 +113,7 @@ class Entry:
     def __init__(
         self,
         module: Module,
-        kernels: Sequence[Scheduled],
-        phases: Sequence[int],
+        phases: Sequence[Sequence[Scheduled]],
         calls: Calls,
         layout: Layout,
         slices: Slices | None,
@@ -122,7 +125,6 @@ class Entry:
         arguments = "ptr %context, i64 %thread, i64 %threads"
         self.function = Function(module, "run", arguments, attributes)
         self.code = Code(self.function)
-        self.kernels = kernels
         self.layout = layout
         self.slices = slices
         self.given = {
@@ -138,7 +140,7 @@ class Entry:
 
     def _own_row(self) -> str:
         """Where this thread adds up the times of the kernels and of its waiting."""
-        offset = self.code.imul("%thread", str(len(self.kernels) + 1))
+        offset = self.code.imul("%thread", str(len(self.calls.names) + 1))
         return self._slot(self.given["ticks"], offset)
 
     @contextmanager
@@ -162,8 +164,8 @@ class Entry:
             loop = open_loop(outer, Axis("step", 0), span, Iterations(""))
             self.code = loop.level.code
             self._step_sizes(loop, dims, self.slices)
-            self._kernels(dims)
-            self._barrier()
+            if not self._kernels(dims):
+                self._barrier()
             loop.close()
             self.code = outer.code
         self.code.jump(self.leave)
@@ -194,26 +196,51 @@ class Entry:
         for name, value in values.items():
             code.do(f"store i64 {value}, ptr {self._slot(dims, self.layout.dims[name])}")
 
-    def _kernels(self, dims: str) -> None:
-        """Call the kernels; a new phase waits, and before states it leaves on an error."""
-        checked, phase = not self.layout.checks, 0
-        for number, scheduled in enumerate(self.kernels):
-            if not checked and writes_state(scheduled):
-                self._check()
-                checked = True
-            elif self.phases[number] != phase:
-                self._barrier()
-            phase = self.phases[number]
-            with self._timed(number):
-                self._call(number, scheduled, dims)
+    def _kernels(self, dims: str) -> bool:
+        """Call the kernels of all phases; gives whether threads have met after the last.
+
+        Before states are written, all leave if an index was out of range.
+        """
+        number, met, checked = 0, True, not self.layout.checks
+        for phase in self.phases:
+            calls = [(n, each, dims) for n, each in enumerate(phase, number)]
+            check = not checked and any(map(writes_state, phase))
+            checked |= check
+            if number and all(each.parallel is None for each in phase):
+                self._section(calls, check)
+                met = True
+            else:
+                if check:
+                    self._section([], check)
+                elif not met:
+                    self._barrier()
+                for call in calls:
+                    with self._timed(call[0]):
+                        self._call(*call)
+                met = False
+            number += len(phase)
+        return met
+
+    def _section(self, calls: Sequence[tuple[int, Scheduled, str]], check: bool) -> None:
+        """Let the last thread to come run kernels, unless an index was out of range."""
+
+        def section() -> None:
+            skip = self.function.block("skip")
+            if check:
+                stop_if_bad(self.code, self.given["status"], skip)
+            for number, _, dims in calls:
+                with self._timed(number):
+                    self.code.do(self._call_text(number, dims))
+            self.code.jump(skip)
+            self.code.block = skip
+
+        with self._timed(len(self.calls.names)):
+            emit_section(self.code, self.given["barrier"], "%threads", section)
+        if check:
+            leave_if_stopped(self.code, self.given["status"], self.leave)
 
     def _call(self, number: int, scheduled: Scheduled, dims: str) -> None:
-        offset, status = self.calls.offsets[number], self.given["status"]
-        table = self.code.op(f"getelementptr ptr, ptr {self.given['buffers']}, i64 {offset}")
-        call = (
-            f"call void @{self.calls.names[number]}(ptr {table}, ptr {dims}, "
-            f"ptr {status}, i64 %thread, i64 %threads)"
-        )
+        call = self._call_text(number, dims)
         if scheduled.parallel is not None:
             self.code.do(call)
             return
@@ -224,15 +251,14 @@ class Entry:
         alone.end = f"br label %{after.label}"
         self.code.block = after
 
-    def _barrier(self) -> None:
-        with self._timed(len(self.kernels)):
-            emit_barrier(self.code, self.given["barrier"], "%threads")
+    def _call_text(self, number: int, dims: str) -> str:
+        offset, status = self.calls.offsets[number], self.given["status"]
+        table = self.code.op(f"getelementptr ptr, ptr {self.given['buffers']}, i64 {offset}")
+        return (
+            f"call void @{self.calls.names[number]}(ptr {table}, ptr {dims}, "
+            f"ptr {status}, i64 %thread, i64 %threads)"
+        )
 
-    def _check(self) -> None:
-        """Leave when a kernel has met a bad index; all threads see the same."""
-        self._barrier()
-        status = self.code.op(f"load i64, ptr {self.given['status']}")
-        good = self.code.op(f"icmp eq i64 {status}, 0")
-        after = self.function.block("after")
-        self.code.branch(good, after, self.leave)
-        self.code.block = after
+    def _barrier(self) -> None:
+        with self._timed(len(self.calls.names)):
+            emit_barrier(self.code, self.given["barrier"], "%threads")

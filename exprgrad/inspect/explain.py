@@ -26,7 +26,7 @@ SPLAT = re.compile(r"<(\w+ [^,<>]+)(?:, \1)+>")  # a vector of equal constants
 # What the result of a stage is called; it may be asked for by this name too.
 TITLES = {
     "simplify": "rewritten graph",
-    "schedule": "kernels as loops",
+    "phases": "kernels as loops",
     "cost": "kernels and their bounds",
     "emit": "LLVM IR",
     "llvm": "assembly",

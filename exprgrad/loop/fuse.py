@@ -128,7 +128,7 @@ def merge(first: Kernel, last: Kernel) -> Kernel | None:
 
 def shared_axes(first: Kernel, last: Kernel) -> int:
     """How many leading loops of equal extent all stores of both kernels have."""
-    prefixes = [_common_axes(kernel) for kernel in (first, last)]
+    prefixes = [common_axes(kernel) for kernel in (first, last)]
     shared = 0
     for a, b in zip(*prefixes, strict=False):
         if a.extent != b.extent:
@@ -137,7 +137,8 @@ def shared_axes(first: Kernel, last: Kernel) -> int:
     return shared
 
 
-def _common_axes(kernel: Kernel) -> tuple[Axis, ...]:
+def common_axes(kernel: Kernel) -> tuple[Axis, ...]:
+    """The outer loops that all stores of a kernel share."""
     axes = kernel.stores[0].axes
     for store in kernel.stores[1:]:
         same = [a is b for a, b in zip(axes, store.axes, strict=False)]

@@ -1,70 +1,199 @@
 """Where threads have to wait for one another: kernels between two barriers form a phase.
 
-A kernel waits when it shares a buffer that an earlier kernel of its phase writes (or
-reads, and it writes), unless both are run by the first thread alone.
+A kernel waits where it touches what another thread may have written in its phase, or
+writes what another may still touch. Kernels are put into the first phase in which they
+need not wait, so that there are few phases, and are divided so that each thread goes on
+with what it wrote itself where that can be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from exprgrad.graph.dims import Size, count
 from exprgrad.loop import ir
+from exprgrad.loop.cost import typical, work
 from exprgrad.loop.ir import Buffer
+from exprgrad.loop.memory import TEMPORARY
 from exprgrad.loop.schedule import Scheduled
+from exprgrad.loop.share import (
+    Anyone,
+    Part,
+    Touched,
+    common_grains,
+    divisions,
+    reads,
+    writes,
+)
+
+# In additions: what is worth a barrier.
+PARALLEL_WORK = 20_000
+# In bytes: what a phase may store early, or in memory that a barrier would have set free,
+# to save barriers: half of what stays near a core.
+SPARE = 1 << 19
+# How many kernels that have to wait are passed over in search of one that has not.
+AHEAD = 64
 
 
-class Touched:
-    """What the kernels of a phase have read and written, and whether many threads did."""
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A kernel that has no phase yet, with the ways to divide it."""
+
+    alone: Scheduled
+    ways: list[Scheduled]
+    work: int
+    nbytes: int
+    reads: set[Buffer]
+    writes: set[Buffer]
+    checks_index: bool
+    writes_state: bool
+
+    @property
+    def small(self) -> bool:
+        """Whether it is not worth a barrier that threads divide the kernel."""
+        return self.work < PARALLEL_WORK or not self.ways
+
+
+def _waiting(scheduled: Scheduled, grains: Mapping[Size, int]) -> Waiting:
+    kernel = scheduled.kernel
+    return Waiting(
+        scheduled,
+        divisions(scheduled, grains),
+        work(kernel),
+        sum(_bytes(b) for b in kernel.writes() if b.role in TEMPORARY),
+        kernel.reads(),
+        kernel.writes(),
+        any(node.op == "bound" for node in ir.scalars(kernel)),
+        writes_state(scheduled),
+    )
+
+
+def _bytes(buffer: Buffer) -> int:
+    return typical(count(buffer.shape)) * buffer.dtype.size
+
+
+class Phase:
+    """Kernels between two barriers: which parts threads read and write of each buffer."""
 
     def __init__(self) -> None:
-        self.read: dict[Buffer, bool] = {}
-        self.written: dict[Buffer, bool] = {}
+        self.read: dict[Buffer, frozenset[Part]] = {}
+        self.written: dict[Buffer, frozenset[Part]] = {}
+        self.spare = SPARE
+        self.checks_index = False
 
-    def conflicts(self, scheduled: Scheduled) -> bool:
-        """Whether a kernel must wait for those before it."""
-        kernel, many = scheduled.kernel, scheduled.parallel is not None
-        reads, writes = kernel.reads(), kernel.writes()
-        return any(
-            buffer in touched and (many or touched[buffer])
-            for buffers, touched in ((reads | writes, self.written), (writes, self.read))
-            for buffer in buffers
+    def fitting(self, each: Waiting, early: bool = False) -> Scheduled | None:
+        """How to run a kernel in this phase; None when it has to wait. `early` says that
+        others which come before it have to.
+
+        Where an index may be out of range, states are written in a later phase: there
+        the threads agree whether one was.
+        """
+        if each.writes_state and self.checks_index:
+            return None
+        if (early or self._shares(each)) and each.nbytes > self.spare:
+            return None
+        ways = [*each.ways, each.alone] if each.small else each.ways
+        return next((way for way in ways if self._holds(way)), None)
+
+    def _shares(self, each: Waiting) -> bool:
+        """Whether the kernel would have to wait if nobody knew who touches what."""
+        read, written = self.read.keys(), self.written.keys()
+        return bool(each.reads & written or each.writes & (read | written))
+
+    def _holds(self, scheduled: Scheduled) -> bool:
+        """Whether no thread of the kernel meets another's data."""
+        read, written = reads(scheduled), writes(scheduled)
+        return self._apart(written, self.written) and all(
+            self._apart(ours, theirs)
+            for ours, theirs in ((read, self.written), (written, self.read))
         )
 
-    def add(self, scheduled: Scheduled) -> None:
-        """Take a kernel into account."""
-        kernel, many = scheduled.kernel, scheduled.parallel is not None
-        for buffers, touched in (
-            (kernel.reads(), self.read),
-            (kernel.writes(), self.written),
-        ):
-            for buffer in buffers:
-                touched[buffer] = touched.get(buffer, False) or many
+    def _apart(self, ours: Touched, theirs: Touched) -> bool:
+        """Whether each thread keeps to its own part of all buffers in both."""
+        for buffer in ours.keys() & theirs.keys():
+            parts = ours[buffer] | theirs[buffer]
+            if len(parts) > 1 or Anyone.UNKNOWN in parts:
+                return False
+        return True
+
+    def add(self, each: Waiting, chosen: Scheduled, early: bool = False) -> None:
+        """Take a kernel into the phase."""
+        if early or self._shares(each):
+            self.spare -= each.nbytes
+        self.checks_index |= each.checks_index
+        for found, mine in ((reads(chosen), self.read), (writes(chosen), self.written)):
+            for buffer, parts in found.items():
+                mine[buffer] = mine.get(buffer, frozenset()) | parts
 
 
-def phases(kernels: Sequence[Scheduled]) -> list[int]:
-    """The number of the phase in which each kernel runs.
+class Passed:
+    """Kernels left for a later phase: what follows from them has to wait too."""
 
-    Where an index may be out of range, a phase begins with the first kernel that writes
-    a state: there the threads agree whether one was.
+    def __init__(self) -> None:
+        self.kernels: list[Waiting] = []
+        self.read: set[Buffer] = set()
+        self.written: set[Buffer] = set()
+        self.checks_index = False
+
+    def holds_up(self, each: Waiting) -> bool:
+        """Whether a kernel has to come after one of these."""
+        return bool(
+            each.writes & (self.read | self.written)
+            or each.reads & self.written
+            or (each.writes_state and self.checks_index)
+        )
+
+    def add(self, each: Waiting) -> None:
+        """Leave a kernel for later."""
+        self.kernels.append(each)
+        self.read |= each.reads
+        self.written |= each.writes
+        self.checks_index |= each.checks_index
+
+
+def _beginning(each: Waiting, following: Sequence[Waiting]) -> Scheduled:
+    """How to run the first kernel of a phase. A small one is divided where a larger one
+    that reads its results can then go on without waiting.
     """
-    result: list[int] = []
-    phase, touched = 0, Touched()
-    pending = any(map(checks_index, kernels))
-    for scheduled in kernels:
-        late = pending and writes_state(scheduled)
-        if late or touched.conflicts(scheduled):
-            phase, touched = phase + 1, Touched()
-        pending = pending and not late
-        touched.add(scheduled)
-        result.append(phase)
+    if not each.small:
+        return each.ways[0]
+    readers = (w for w in following if not w.small and each.writes & w.reads)
+    reader = next(readers, None) if each.ways else None
+    for way in each.ways if reader is not None else []:
+        phase = Phase()
+        phase.add(each, way)
+        if reader is not None and phase.fitting(reader) is not None:
+            return way
+    return each.alone
+
+
+def into_phases(kernels: Sequence[Scheduled]) -> list[list[Scheduled]]:
+    """The kernels of each phase, divided among threads or left to the first alone."""
+    grains = common_grains(kernels)
+    waiting = [_waiting(scheduled, grains) for scheduled in kernels]
+    result: list[list[Scheduled]] = []
+    while waiting:
+        phase, passed = Phase(), Passed()
+        result.append([])
+        for n, each in enumerate(waiting):
+            if len(passed.kernels) == AHEAD:
+                passed.kernels += waiting[n:]
+                break
+            if not result[-1]:
+                chosen: Scheduled | None = _beginning(each, waiting[1:AHEAD])
+            else:
+                held = passed.holds_up(each)
+                chosen = None if held else phase.fitting(each, bool(passed.kernels))
+            if chosen is None:
+                passed.add(each)
+            else:
+                phase.add(each, chosen, bool(passed.kernels))
+                result[-1].append(chosen)
+        waiting = passed.kernels
     return result
 
 
 def writes_state(scheduled: Scheduled) -> bool:
     """Whether a kernel overwrites a parameter or a state."""
     return any(buffer.role == "state" for buffer in scheduled.kernel.writes())
-
-
-def checks_index(scheduled: Scheduled) -> bool:
-    """Whether a kernel may meet an index that is out of range."""
-    return any(node.op == "bound" for node in ir.scalars(scheduled.kernel))

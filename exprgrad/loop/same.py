@@ -59,7 +59,7 @@ def form(scheduled: Scheduled) -> Form:
         for s in stores
     )
     how = tuple((axis.extent, scheduled.of(axis)) for axis in axes.of)
-    key = (loops, tuple(scalars), stored, how, scheduled.lanes)
+    key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain)
     return Form(key, tuple(buffers.of))
 
 

@@ -1,9 +1,8 @@
-"""How each loop runs: which one is a vector, which are unrolled into a tile, which one
-the threads divide among them.
+"""How each loop runs: which one is a vector, which are unrolled into a tile.
 
     for i, j: c[i, j] = sum over k: a[i, k] * b[k, j]
     ->
-    for i by 8 (parallel), j by 2 vectors: for k: 16 accumulators += a[i.., k] * b[k, j..]
+    for i by 8, j by 2 vectors: for k: 16 accumulators += a[i.., k] * b[k, j..]
 
 A vector runs along an axis of the store, or, where memory is read with unit stride only
 along a summed axis, along that one, and its lanes are added at the end in fixed order.
@@ -12,18 +11,17 @@ along a summed axis, along that one, and its lanes are added at the end in fixed
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 
 from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.collapse import collapse
-from exprgrad.loop.cost import Machine, points, typical, work
+from exprgrad.loop.cost import Machine, points, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 
-PARALLEL_WORK = 20_000
 # In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
 # that turn a square of vectors.
 WIDE = 13  # a tile that leaves no room in the registers for two vectors beside it
@@ -50,11 +48,15 @@ SERIAL = How()
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scheduled:
-    """A kernel, how its loops run, and how many elements a vector has."""
+    """A kernel, how its loops run, and how many elements a vector has.
+
+    Threads divide a parallel loop in blocks of `grain`, or of its tile where that is more.
+    """
 
     kernel: Kernel
     how: Mapping[Axis, How]
     lanes: int
+    grain: int = 1
 
     def of(self, axis: Axis) -> How:
         """How the loop over `axis` runs."""
@@ -62,8 +64,19 @@ class Scheduled:
 
     @property
     def parallel(self) -> Axis | None:
-        """The loop that is divided among threads, if any."""
+        """A loop that is divided among threads, if any: the one that all stores share, or
+        the first where none is shared and each nest has its own.
+        """
         return next((axis for axis, how in self.how.items() if how.parallel), None)
+
+    def share(self, axis: Axis) -> int:
+        """How many iterations of a parallel loop stay together."""
+        return max(self.grain, self.block(axis))
+
+    def block(self, axis: Axis) -> int:
+        """How many iterations of a loop run side by side."""
+        how = self.of(axis)
+        return how.tile * (self.lanes if how.vector else 1)
 
 
 def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
@@ -72,15 +85,10 @@ def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
     lanes = machine.lanes(element_bytes(kernel))
     how: dict[Axis, How] = {}
     leaves = list(dict.fromkeys(store.axes for store in kernel.stores))
-    common = _common(kernel)
     for axes in leaves:
         stores = [s for s in kernel.stores if s.axes == axes]
         own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
         how |= _leaf(stores, own, lanes, machine, how)
-    for axes in leaves if _are_apart(kernel, common) else [common]:
-        axis = _parallel(kernel, axes, how, lanes)
-        if axis is not None:
-            how[axis] = replace(how.get(axis, SERIAL), parallel=True)
     return Scheduled(kernel, how, lanes)
 
 
@@ -127,22 +135,6 @@ def element_bytes(kernel: Kernel) -> int:
     """The size of the widest floating-point element computed with."""
     sizes = [n.dtype.size for n in ir.scalars(kernel) if n.dtype.kind == "f"]
     return max(sizes, default=8)
-
-
-def _common(kernel: Kernel) -> tuple[Axis, ...]:
-    first = kernel.stores[0].axes
-    shared = 0
-    while all(s.axes[shared : shared + 1] == first[shared : shared + 1] for s in kernel.stores):
-        if shared == len(first):
-            break
-        shared += 1
-    return first[:shared]
-
-
-def _are_apart(kernel: Kernel, common: tuple[Axis, ...]) -> bool:
-    """Whether no loop is shared, and none needs what another one stores."""
-    apart = not common and kernel.reads().isdisjoint(kernel.writes())
-    return apart and not any(store.accumulate for store in kernel.stores)
 
 
 # Vectors and tiles
@@ -353,22 +345,3 @@ def _accumulators(node: Scalar, lanes: int) -> int:
     return 4 if long and not is_contraction(node) else 1
 
 
-# Threads
-
-
-def _parallel(
-    kernel: Kernel, common: tuple[Axis, ...], how: Mapping[Axis, How], lanes: int
-) -> Axis | None:
-    """The loop to divide: the outermost that has enough blocks for many threads."""
-    if work(kernel) < PARALLEL_WORK:
-        return None
-    free = [a for a in common if not _is_ordered(a, list(kernel.stores))]
-    blocks = {a: _blocks(a, how.get(a, SERIAL), lanes) for a in free}
-    many = [a for a in free if blocks[a] >= 8]
-    best = many[0] if many else max(free, key=lambda a: blocks[a], default=None)
-    return best if best is not None and blocks[best] > 1 else None
-
-
-def _blocks(axis: Axis, how: How, lanes: int) -> int:
-    width = how.tile * (lanes if how.vector else 1)
-    return -(-typical(axis.extent) // width)

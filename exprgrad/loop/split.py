@@ -17,9 +17,10 @@ kernel y1
     y1 = s1 + s2
 
 A sum over several axes is divided along the first that is long enough: into its
-iterations where they are few, else into blocks of them. How it is divided depends on
-sizes only, and so does the order of its additions. Sums of one kernel that are divided
-into equally many parts share the loop over them, so that what they read is read once.
+iterations where they are few, else into blocks of them; one that has a single result
+also where its terms are not many, but much work. How it is divided depends on sizes
+only, and so does the order of its additions. Sums of one kernel that are divided into
+equally many parts share the loop over them, so that what they read is read once.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from collections.abc import Callable, Sequence
 from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.cost import points, typical
+from exprgrad.loop.cost import points, typical, work
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 
 BLOCK = 4096
 FEW = 64
 LONG = 16 * BLOCK
 PARTS = 8
+DEAR = 4 * LONG  # in additions
 COMBINE = {"sum": "add", "max": "maximum", "min": "minimum"}
 
 
@@ -47,7 +49,7 @@ def split(kernels: Sequence[Kernel]) -> list[Kernel]:
 def _parts(kernel: Kernel) -> list[Kernel]:
     axes = kernel.stores[0].axes
     alike = all(s.axes == axes and not s.accumulate and not s.ordered for s in kernel.stores)
-    sums = [node for node in _outermost(kernel) if _is_long(node, axes)]
+    sums = [node for node in _outermost(kernel) if _is_long(node, axes, kernel)]
     if not alike or not sums or points(axes) > FEW:
         return [kernel]
     partial: dict[Size, list[Store]] = {}
@@ -69,9 +71,12 @@ def _outermost(kernel: Kernel) -> list[Scalar]:
     return [n for n in walk([s.value for s in kernel.stores], into) if n.op == "reduce"]
 
 
-def _is_long(node: Scalar, axes: tuple[Axis, ...]) -> bool:
+def _is_long(node: Scalar, axes: tuple[Axis, ...], kernel: Kernel) -> bool:
     kind, summed = node.params
-    return ir.free_axes(node) <= set(axes) and kind in COMBINE and points(summed) >= LONG
+    if kind not in COMBINE or not ir.free_axes(node) <= set(axes):
+        return False
+    dear = points(axes) == 1 and len(summed) > 1 and work(kernel) >= DEAR
+    return dear or points(summed) >= LONG
 
 
 def _divided(node: Scalar) -> tuple[Size, Callable[[Axis], Scalar], Scalar | None]:

@@ -27,7 +27,7 @@ from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
 from exprgrad.loop.pack import pack
-from exprgrad.loop.phases import phases
+from exprgrad.loop.phases import into_phases
 from exprgrad.loop.reason import slow_ways
 from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
@@ -55,13 +55,17 @@ class Compiled:
     library: Library
     layout: Layout
     tables: tuple[tuple[Buffer, ...], ...]
-    kernels: list[Scheduled]
+    phases: list[list[Scheduled]]
     needed: list[Life]
     outputs: list[Buffer]
-    phases: list[int]
     slices: Slices | None
     stages: list[Stage] = field(default_factory=list)
     timed: bool = False
+
+    @property
+    def kernels(self) -> list[Scheduled]:
+        """All kernels, in the order in which they run."""
+        return [scheduled for phase in self.phases for scheduled in phase]
 
     @property
     def notes(self) -> list[str]:
@@ -146,9 +150,10 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
     parts = run("split", lambda: pack(split(arranged)), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
-    scheduled = run("schedule", lambda: [schedule(k, machine) for k in ordered], show_kernels)
-    numbers, needed = run("plan", lambda: _planned(scheduled))
-    emitted = run("emit", lambda: emit_program(scheduled, numbers, processor, request.slices))
+    tiled = run("schedule", lambda: [schedule(k, machine) for k in ordered])
+    phases = run("phases", lambda: into_phases(tiled), _show_phases)
+    needed = run("plan", lambda: _lives(phases))
+    emitted = run("emit", lambda: emit_program(phases, processor, request.slices))
     library = run("llvm", lambda: compile_module(emitted.text, processor))
     texts = {"emit": lambda: emitted.text, "llvm": lambda: library.assembly}
     stages = [Stage(s.name, s.milliseconds, texts.get(s.name, s.text)) for s in run.stages]
@@ -156,10 +161,9 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
         library,
         emitted.layout,
         emitted.tables,
-        scheduled,
+        phases,
         needed,
         outputs,
-        numbers,
         request.slices,
         stages,
     )
@@ -168,7 +172,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
 def with_clock(compiled: Compiled) -> Compiled:
     """The same program, in which each thread adds up how long each kernel takes."""
     target = compiled.library.target
-    emitted = emit_program(compiled.kernels, compiled.phases, target, compiled.slices, timed=True)
+    emitted = emit_program(compiled.phases, target, compiled.slices, timed=True)
     library = compile_module(emitted.text, target)
     return replace(
         compiled,
@@ -231,7 +235,11 @@ def _output(request: Request, number: int, node: Tensor) -> Target:
     return Target(Buffer(f"record{number}", steps, node.dtype, "output"), slot)
 
 
-def _planned(scheduled: Sequence[Scheduled]) -> tuple[list[int], list[Life]]:
-    """The phase of each kernel, and the phases that need each temporary."""
-    numbers = phases(scheduled)
-    return numbers, lives([s.kernel for s in scheduled], numbers)
+def _show_phases(phases: Sequence[Sequence[Scheduled]]) -> str:
+    return show_kernels([each for phase in phases for each in phase])
+
+
+def _lives(phases: Sequence[Sequence[Scheduled]]) -> list[Life]:
+    """The phases that need each temporary."""
+    kernels = [(each.kernel, n) for n, phase in enumerate(phases) for each in phase]
+    return lives([kernel for kernel, _ in kernels], [number for _, number in kernels])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from exprgrad.backend.barrier import FLAGS_SIZE
 from exprgrad.backend.program import CONTEXT, TABLES
+from exprgrad.backend.status import SLOT, status_size
 from exprgrad.backend.threads import Pool
 from exprgrad.errors import out_of_range
 from exprgrad.graph import dims as sizes
@@ -59,7 +60,7 @@ class Program:
             self._slots.setdefault(buffer, []).append(slot)
         self._buffers = np.zeros(sum(map(len, tables.buffers)) + 1, np.int64)
         self._dims = np.zeros(len(tables.dims) + 1, np.int64)
-        self._status = np.zeros(2, np.int64)
+        self._status = aligned(status_size(MOST_THREADS)).view(np.int64)
         self._barrier = aligned(FLAGS_SIZE)
         # How long each kernel took on each thread, and last how long the thread waited.
         self.ticks = np.zeros((MOST_THREADS, self.linked.ticks), np.int64)
@@ -128,7 +129,6 @@ class Program:
             for buffer, array in zip(self.linked.tables.outputs, outputs, strict=True):
                 self._enter(buffer, array.ctypes.data)
             self._context[len(TABLES) :] = span
-            self._status[:] = 0
             POOL.run(self._address, self._context.ctypes.data, threads)
             if self._status[0]:
                 self._raise(dims)
@@ -149,7 +149,9 @@ class Program:
         self._placed = dict(dims)
 
     def _raise(self, dims: Mapping[str, int]) -> None:
-        number, index = (int(n) for n in self._status)
+        slots = self._status.reshape(-1, SLOT // self._status.itemsize)[1:, :2].tolist()
+        number, index = min(slot for slot in slots if slot[0])
+        self._status[:] = 0
         size, wraps, where = self.linked.tables.checks[number]
         raise out_of_range(index, sizes.evaluate(size, dims), wraps, where)
 

@@ -19,6 +19,7 @@ from exprgrad.loop.ir import Buffer, Kernel
 from exprgrad.loop.layout import arrange
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.order import order
+from exprgrad.loop.phases import into_phases
 from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.split import split
@@ -38,9 +39,14 @@ class Stages:
     fused: list[Kernel]
     parts: list[Kernel]
     ordered: list[Kernel]
-    scheduled: list[Scheduled]
+    phases: list[list[Scheduled]]
     outputs: list[Buffer]
     states: dict[Buffer, Buffer]
+
+    @property
+    def scheduled(self) -> list[Scheduled]:
+        """The kernels in the order in which they run."""
+        return [scheduled for phase in self.phases for scheduled in phase]
 
     def variants(self) -> dict[str, list[Kernel]]:
         """Kernels that may run as they stand, by the last pass they went through."""
@@ -75,8 +81,8 @@ def stages(
     fused = fuse(interleave(lowered))
     parts = split(arrange(divide(fused), machine, {"batch"}))
     ordered = order(parts, states)
-    scheduled = [schedule(kernel, machine) for kernel in ordered]
-    return Stages(lowered, fused, parts, ordered, scheduled, results, states)
+    phases = into_phases([schedule(kernel, machine) for kernel in ordered])
+    return Stages(lowered, fused, parts, ordered, phases, results, states)
 
 
 def interpreted(

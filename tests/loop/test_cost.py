@@ -11,6 +11,7 @@ from exprgrad.loop.ir import Buffer, Kernel
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.reason import chain, slow_ways, why
 from exprgrad.loop.schedule import schedule
+from exprgrad.loop.share import divisions
 
 MACHINE = Machine(vector_bytes=64, registers=32)
 
@@ -61,7 +62,8 @@ def test_sizes_are_those_that_are_assumed() -> None:
 
 def test_the_reason_names_the_tile_and_what_is_read() -> None:
     a, b = eg.input("a", (64, 784)), eg.input("b", (784, 256))
-    reason = why(schedule(kernel_of(a @ b), MACHINE), MACHINE.registers)
+    (way, *_) = divisions(schedule(kernel_of(a @ b), MACHINE), {})
+    reason = why(way, MACHINE.registers)
     assert "accumulators of 32 registers" in reason
     assert "b is read with unit stride along j" in reason
     assert reason.endswith("threads divide i")

@@ -7,20 +7,16 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 import exprgrad as eg
 from exprgrad.graph.dtype import float32
-from exprgrad.loop import schedule, split
+from exprgrad.loop import split
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import ALIGNMENT, Life, plan
-from exprgrad.loop.phases import phases
-from tests.backend.test_random import LOOPS, loops, with_updates
 from tests.compiled import assert_right
 from tests.loop.stages import Stages, stages
 from tests.loop.test_meaning import hold
-from tests.rewrite.random_graphs import build, expressions
 
 X, Y = eg.input("x", ("batch", 64)), eg.input("y", ("batch",), "int64")
 SIZES = {"w1": (64, 128), "b1": (128,), "w2": (128, 10), "b2": (10,)}
@@ -135,38 +131,7 @@ def test_divided_sums(n, monkeypatch):
     assert_right(outputs, values)
 
 
-# Who waits for whom, and who shares memory
-
-
-@given(case=st.one_of(expressions(), loops()), seed=st.integers(0, 99))
-@examples(max_examples=40)
-def test_kernels_of_a_phase_do_not_meet(case, seed):
-    """Of two kernels of one phase, none writes what the other touches, unless the first
-    thread alone runs both."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "PARALLEL_WORK", 0)
-        case, updates = with_updates(case, seed)
-        kernels = stages(case.outputs, updates).scheduled
-    numbers = phases(kernels)
-    assert numbers == sorted(numbers)
-    for n, a in enumerate(kernels):
-        for m, b in enumerate(kernels[:n]):
-            if numbers[n] != numbers[m] or not (a.parallel or b.parallel):
-                continue
-            for one, other in ((a.kernel, b.kernel), (b.kernel, a.kernel)):
-                assert not one.writes() & (other.reads() | other.writes())
-
-
-def test_some_phases_hold_several_kernels():
-    """The property above is not empty."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "PARALLEL_WORK", 0)
-        kernels = stages(build(3, 20, LOOPS).outputs).scheduled
-        numbers = phases(
-            stages([LOSS], dict(zip(WEIGHTS, GRADIENTS, strict=True))).scheduled
-        )
-    assert any(k.parallel for k in kernels)
-    assert len(set(numbers)) < len(numbers)
+# Who shares memory
 
 
 LIVES = st.lists(

@@ -134,7 +134,9 @@ def test_bad_label_leaves_the_steps_before_it(model, bad, threads, monkeypatch):
     labels[model.order[2 * 4 + 3]] = bad  # a row of the third step
     model.reset()
     _, states = model.by_numpy(4, 2)
-    with pytest.raises(IndexOutOfRange, match=f"class {bad} is none of the 3") as caught:
+    with pytest.raises(
+        IndexOutOfRange, match=f"class {bad} is none of the 3"
+    ) as caught:
         model.epoch().run({**model.data, "y": labels}, model.order, 4, 0, 6)
     assert "test_step.py" in str(caught.value)
     for got, wanted in zip(model.states(), states, strict=True):
@@ -191,3 +193,20 @@ def test_an_epoch_without_updates_measures_alone(model):
     (wanted,) = evaluate([model.loss], model.data)
     np.testing.assert_allclose(found["loss"], [wanted], **TINY)
     assert_same_bits(model.states(), before)
+
+
+def test_two_threads_that_meet_bad_indices_name_the_smallest(monkeypatch):
+    """Whoever is the first: each has a slot of its own, and both leave at one place."""
+    monkeypatch.setenv("EXPRGRAD_THREADS", "2")
+    table, total = eg.parameter("table", (500, 40)), eg.state("total", (), init=0.0)
+    rows = eg.input("rows", ("batch",), "int64")
+    found = eg.sum(eg.exp(eg.take(table, rows)))
+    epoch = Epoch([rows], {"found": found}, {total: total + found})
+    given = np.arange(3 * 256) % 500
+    given[256:512:7] = 900 - np.arange(37)
+    given[512:] = 700
+    for _ in range(50):
+        total.value = 0.0
+        with pytest.raises(IndexOutOfRange, match="864"):
+            epoch.run({"rows": given}, np.arange(len(given)), 256, 0, 3)
+        np.testing.assert_allclose(total.value, 256 * 40, rtol=1e-5)
