@@ -19,10 +19,10 @@ LIBRARIES = ("torch", "jax", "pytensor", "numpy")
 
 def heading(threads: Sequence[int]) -> str:
     """Day, machine and versions."""
-    cores = limits(max(threads))
+    machines = "; ".join(str(limits(n)) for n in threads)
     known = [f"{name} {found}" for name in LIBRARIES if (found := _version(name))]
     system = f"{platform.system()} {platform.machine()}"
-    return f"{date.today():%d %b %Y}, {system}, {cores}; {', '.join(known)}"
+    return f"{date.today():%d %b %Y}, {system}: {machines}; {', '.join(known)}"
 
 
 def _version(name: str) -> str:

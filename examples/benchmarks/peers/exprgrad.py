@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,6 @@ class Peer:
         variant: str, threads: int, noise: list[Array] | None,
     ) -> None:  # fmt: skip
         os.environ["EXPRGRAD_THREADS"] = str(threads)
-        os.environ["EXPRGRAD_CACHE"] = "0"
         self.w, self.threads = w, threads
         self.arrays = {f"x{i}": x for i, x in enumerate(inputs)}
         p = {k: eg.parameter(k, v.shape, v, str(v.dtype)) for k, v in parameters.items()}
@@ -54,7 +55,9 @@ class Peer:
         outputs = {} if loss is None else {"loss": loss}
         mode = in_mode([*outputs.values(), *updates.values()], True)
         outputs = {name: mode[node] for name, node in outputs.items()}
-        self.run = Epoch(places, outputs, {s: mode[new] for s, new in updates.items()}, "batch")
+        updates = {state: mode[new] for state, new in updates.items()}
+        with _no_cache():
+            self.run = Epoch(places, outputs, updates, "batch")
 
     def _input(self, name: str, array: Array) -> Any:
         shape = ("batch", *array.shape[1:]) if self.w.rows else array.shape
@@ -77,6 +80,15 @@ class Peer:
         dims = self.run.dims(*self._data(order), self.w.batch or 1)
         rows = costs_of(self.run.program.compiled, dims, self.threads)
         return sum(row.limit for row in rows)
+
+
+@contextmanager
+def _no_cache() -> Iterator[None]:
+    """What is compiled within is neither found on disk nor kept there."""
+    before = os.environ.get("EXPRGRAD_CACHE", "")
+    os.environ["EXPRGRAD_CACHE"] = "0"
+    yield
+    os.environ["EXPRGRAD_CACHE"] = before
 
 
 def _objective(w: Workload, p: Any, u: Any, inputs: list[Any]) -> tuple[Any, Any, Any]:
