@@ -13,10 +13,9 @@ from __future__ import annotations
 from exprgrad.backend.level import Level
 from exprgrad.backend.scope import Scope
 from exprgrad.backend.text import Code
-from exprgrad.graph import dtype as dtypes
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Affine, Axis, Scalar
-from exprgrad.loop.ranges import folded, scalar_of, truth
+from exprgrad.loop.ranges import conjuncts, folded, room_of, scalar_of, truth
 
 
 def limited(
@@ -26,7 +25,7 @@ def limited(
     start, stop = "0", scope.size(axis.extent)
     condition = ir.condition_of(node.args[0])[0] if node.params[0] == "sum" else None
     met: dict[Scalar, Scalar] = {}
-    for each in conditions(condition):
+    for each in conjuncts(condition):
         bound = _bound(each, axis)
         if bound is None or not _is_one_number(bound[1], level):
             continue
@@ -44,23 +43,11 @@ def limited(
     return start, stop, node
 
 
-def conditions(node: Scalar | None) -> list[Scalar]:
-    """The parts of a condition that all have to hold."""
-    if node is None:
-        return []
-    if node.op != "logical_and":
-        return [node]
-    return [part for argument in node.args for part in conditions(argument)]
-
-
 def _bound(node: Scalar, axis: Axis) -> tuple[int, Affine] | None:
     """A comparison as 0 <= factor * axis + rest, the factor being 1 or -1."""
-    if node.op not in ("less", "less_equal") or node.args[0].dtype is not dtypes.int64:
-        return None
-    small, large = (ir.affine(side) for side in node.args)
-    room = large + small * -1 + Affine((), -1 if node.op == "less" else 0)
-    factor = room.factor_of(axis)
-    if factor not in (1, -1):
+    room = room_of(node)
+    factor = None if room is None else room.factor_of(axis)
+    if room is None or factor not in (1, -1):
         return None
     assert isinstance(factor, int)
     return factor, room + Affine(((ir.axis_value(axis), -factor),))

@@ -19,21 +19,23 @@ from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.cost import points, typical
-from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.pull import conjunction, within
-from exprgrad.loop.ranges import range_of
+from exprgrad.loop.ranges import conjuncts, range_of
 
-REUSE = 16  # how often each element is read, for a copy to be worth its time
+REUSE = 4  # how often each element is read, for a copy to be worth its time
 
 
 @dataclass(eq=False)
 class Copies:
-    """Copies by what they hold, and the reads of sources that they can replace."""
+    """Copies by what they hold, the reads of sources that they can replace, and those
+    of them that spare their readers a guard.
+    """
 
     kernels: dict[Scalar, Kernel] = field(default_factory=dict)
     images: dict[Scalar, Scalar] = field(default_factory=dict)
     axes: dict[tuple[int, Size], Axis] = field(default_factory=dict)
+    bordered: set[Buffer] = field(default_factory=set)
 
     def axis(self, place: int, extent: Size) -> Axis:
         """The axis over a dimension of copies, one for each place and extent."""
@@ -42,41 +44,45 @@ class Copies:
 
 
 def copies(kernels: Sequence[Kernel]) -> Copies:
-    """A copy for each factor of a contraction over windows that is worth one."""
+    """A copy for each factor of a sum over windows that is worth one."""
     found = Copies()
     for kernel in kernels:
-        for product in products(kernel):
+        for node in sums(kernel):
+            _, product = ir.condition_of(node.args[0])
+            times = points(frozenset(kernel.stores[0].axes) | ir.free_axes(product))
             for factor in product.args:
-                if factor.op == "read" and factor.params[0].role != "temporary":
-                    _propose(found, factor, points(_loops(kernel, product)))
+                if factor.op == "read":
+                    _propose(found, factor, times)
     return found
 
 
-def products(kernel: Kernel) -> Iterator[Scalar]:
-    """The products that contractions over windows add up."""
+def sums(kernel: Kernel) -> Iterator[Scalar]:
+    """The sums of products of which a factor is read through windows."""
     for node in ir.scalars(kernel):
-        if is_contraction(node):
-            product = ir.summed_product(node)
-            assert product is not None
-            if any(is_window(read) for read in walk([product])):
-                yield product
+        product = ir.summed_product(node)
+        if product is not None and any(is_window(read) for read in walk([product])):
+            yield node
 
 
 def is_window(node: Scalar) -> bool:
-    """Whether a read slides along one axis as another one runs."""
-    return node.op == "read" and any(
-        sum(atom.op == "axis" for atom, _ in ir.affine(i).terms) > 1
-        for i in ir.read_parts(node)[2]
-    )
-
-
-def _loops(kernel: Kernel, product: Scalar) -> frozenset[Axis]:
-    return frozenset(kernel.stores[0].axes) | ir.free_axes(product)
+    """Whether a read slides along one axis as another one runs, or jumps."""
+    if node.op != "read":
+        return False
+    for index in ir.read_parts(node)[2]:
+        factors = [factor for atom, factor in ir.affine(index).terms if atom.op == "axis"]
+        if len(factors) > 1 or factors not in ([], [1]):
+            return True
+    return False
 
 
 def _propose(found: Copies, read: Scalar, times: int) -> None:
-    """Enter a copy of what is read, where its place in the copy is a plain index."""
+    """Enter a copy of what is read, where its place in the copy is a plain index.
+
+    A temporary is put in order itself; only its border is a reason to copy it.
+    """
     buffer, view, index, guard = ir.read_parts(read)
+    if buffer.role == "temporary" and guard is None:
+        return
     sides = [_side(found, n, i) for n, i in enumerate(index)]
     known = [side for side in sides if side is not None]
     if len(known) < len(index) or not _guards(guard, index, view):
@@ -96,6 +102,7 @@ def _propose(found: Copies, read: Scalar, times: int) -> None:
         place = tuple(ir.axis_value(axis) for axis in axes)
         found.kernels[value] = Kernel((Store(copy, axes, place, value),))
     copy = found.kernels[value].stores[0].buffer
+    found.bordered |= {copy} if guard is not None else set()
     found.images[read] = ir.read(copy, shape, [side.place for side in known])
 
 
@@ -129,13 +136,7 @@ def _guards(guard: Scalar | None, index: Sequence[Scalar], view: Sequence[Size])
     if guard is None:
         return True
     inside = [within(i, n) for i, n in zip(index, view, strict=True)]
-    return set(_conditions(guard)) <= {c for each in inside for c in _conditions(each)}
-
-
-def _conditions(node: Scalar) -> list[Scalar]:
-    if node.op != "logical_and":
-        return [node]
-    return [c for argument in node.args for c in _conditions(argument)]
+    return set(conjuncts(guard)) <= {c for each in inside for c in conjuncts(each)}
 
 
 def _lies_inside(index: Scalar, n: Size) -> bool:

@@ -22,7 +22,7 @@ from typing import TypeVar
 from exprgrad.graph.dims import Shape, Size, names
 from exprgrad.graph.node import transform, walk
 from exprgrad.loop import ir
-from exprgrad.loop.copies import Copies, copies, products
+from exprgrad.loop.copies import Copies, copies, sums
 from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.place import groups
@@ -54,7 +54,7 @@ def arrange(
     Of named sizes only those in `steady` are what they are taken to be, run for run:
     other axes of such sizes may turn out to be short, and stay where they are.
     """
-    if not any(True for kernel in kernels for _ in products(kernel)):
+    if not any(True for kernel in kernels for _ in sums(kernel)):
         return list(kernels)
     made = copies(kernels)
     search = Search(kernels, made, machine, steady)
@@ -78,18 +78,20 @@ class Search:
         self.machine = machine
         self.copies = {k.stores[0].buffer: k for k in made.kernels.values()}
         reading = [substituted(kernel, made.images) for kernel in kernels]
-        everything = [*reading, *self.copies.values()]
+        everything = [*kernels, *reading, *self.copies.values()]
+        self.used: dict[Kernel, set[Buffer]] = {}
+        again = [*kernels, *kernels, *self.copies.values()]
+        for kernel, form in zip(again, everything, strict=True):
+            self.used.setdefault(kernel, set()).update(form.reads() | form.writes())
         self.classes = [
             {buffer: _innermost(buffer, axis) for buffer, axis in each}
             for each in _classes(everything)
             if all(_is_long(buffer.shape[axis], steady) for buffer, axis in each)
         ]
-        self.used = {
-            kernel: full.reads() | full.writes()
-            for kernel, full in zip(
-                [*kernels, *self.copies.values()], everything, strict=True
-            )
-        }
+        self.classes += [
+            {copy: _innermost(copy, len(copy.shape) - 1)}
+            for copy in sorted(made.bordered, key=lambda b: b.number)
+        ]
         self.prices: dict[tuple[Kernel, frozenset[Order]], float] = {}
 
     def best(self) -> dict[Buffer, Order]:

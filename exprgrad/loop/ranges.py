@@ -75,6 +75,23 @@ def known(node: Scalar) -> bool | None:
     return bool(node.params[0].array) if node.op == "constant" else None
 
 
+def conjuncts(node: Scalar | None) -> list[Scalar]:
+    """The parts of a condition that all have to hold."""
+    if node is None:
+        return []
+    if node.op != "logical_and":
+        return [node]
+    return [part for argument in node.args for part in conjuncts(argument)]
+
+
+def room_of(node: Scalar) -> Affine | None:
+    """A comparison of indices as the value that must not be negative for it to hold."""
+    if node.op not in ("less", "less_equal") or node.args[0].dtype is not dtypes.int64:
+        return None
+    small, large = (ir.affine(side) for side in node.args)
+    return large + small * -1 + Affine((), -1 if node.op == "less" else 0)
+
+
 # One rule for each operation that may be known
 
 

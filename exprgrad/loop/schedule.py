@@ -25,6 +25,7 @@ from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 # In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
 # that turn a square of vectors.
 WIDE = 13  # a tile that leaves no room in the registers for two vectors beside it
+GUARD = 0.7  # making the mask of a guarded read, in vectors read
 HORIZONTAL = 12
 TURN = 4
 
@@ -246,8 +247,13 @@ def _squares(
 
 
 def _load(node: Scalar, axis: Axis, lanes: int) -> float:
+    """What a read costs for each vector, and its mask where that differs by lane."""
     factor = ir.offset(node).factor_of(axis)
-    return 0.3 if factor == 0 else 1.0 if factor == 1 else float(lanes)
+    cost = 0.3 if factor == 0 else 1.0 if factor == 1 else float(lanes)
+    guard = ir.read_parts(node)[3]
+    if guard is None or (factor != 0 and axis not in ir.free_axes(guard)):
+        return cost
+    return cost + GUARD
 
 
 def _reads(store: Store) -> Iterable[tuple[Scalar, frozenset[Axis]]]:

@@ -18,6 +18,7 @@ from exprgrad.graph.check import check
 from exprgrad.graph.dims import Dim
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.border import cut
 from exprgrad.loop.check import check_kernels, check_order
 from exprgrad.loop.cost import TYPICAL, Machine, assuming, terms
 from exprgrad.loop.fuse import fuse
@@ -148,7 +149,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
     divided = run("divide", lambda: divide(fused), check=check_kernels)
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
-    parts = run("split", lambda: pack(split(arranged)), check=check_kernels)
+    parts = run("split", lambda: pack(split(cut(arranged, machine))), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     tiled = run("schedule", lambda: [schedule(k, machine) for k in ordered])
     phases = run("phases", lambda: into_phases(tiled), _show_phases)

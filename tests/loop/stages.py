@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from exprgrad.graph import dims as sizes
 from exprgrad.graph.evaluate import dims_of
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.border import cut
 from exprgrad.loop.cost import Machine
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.interpret import interpret
@@ -79,7 +80,8 @@ def stages(
         for buffer, s in zip(new, changes, strict=True)
     }
     fused = fuse(interleave(lowered))
-    parts = split(arrange(divide(fused), machine, {"batch"}))
+    arranged = arrange(divide(fused), machine, {"batch"})
+    parts = split(cut(arranged, machine))
     ordered = order(parts, states)
     phases = into_phases([schedule(kernel, machine) for kernel in ordered])
     return Stages(lowered, fused, parts, ordered, phases, results, states)

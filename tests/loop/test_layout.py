@@ -9,7 +9,7 @@ import exprgrad as eg
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.copies import products
+from exprgrad.loop.copies import sums
 from exprgrad.loop.layout import place_in
 from exprgrad.runtime.step import Epoch
 from tests.loop.stages import stages
@@ -101,8 +101,8 @@ def test_no_window_is_gathered():
     found = 0
     for scheduled in stages([loss], updates).scheduled:
         vectors = [axis for axis, how in scheduled.how.items() if how.vector]
-        for product in products(scheduled.kernel):
-            reads = [ir.offset(node) for node in walk([product]) if node.op == "read"]
+        for node in sums(scheduled.kernel):
+            reads = [ir.offset(n) for n in walk(node.args) if n.op == "read"]
             assert {r.factor_of(a) for r in reads for a in vectors} <= {0, 1}
             found += 1
     assert found == 4  # two layers, and the gradients of their weights

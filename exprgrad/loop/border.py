@@ -1,0 +1,91 @@
+"""A loop whose iterations are tried by a condition, in pieces: where it always holds,
+and before and after.
+
+    for i < 9: x[i] = sum over k < 3: where(0 <= i - k and i - k < 7, y[i - k] * w[k], 0)
+    ->
+    for i < 2: x[i] = sum over k < 3: where(0 <= i - k, y[i - k] * w[k], 0)
+    for i < 5: x[i + 2] = sum over k < 3: y[i + 2 - k] * w[k]
+    for i < 2: x[i + 7] = sum over k < 3: where(i - k < 0, y[i + 7 - k] * w[k], 0)
+
+Only the loop that is unrolled into a tile is divided. Conditions along a vector are
+masks, those along other loops limit the sum (`backend.limits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import inf
+
+from exprgrad.graph.dims import Size
+from exprgrad.loop import ir
+from exprgrad.loop.cost import Machine
+from exprgrad.loop.ir import Affine, Axis, Kernel, Store
+from exprgrad.loop.ranges import conjuncts, folded, range_of, room_of
+from exprgrad.loop.schedule import schedule
+
+LEAST = 4  # iterations for which the condition has to hold always
+
+
+def cut(kernels: Sequence[Kernel], machine: Machine) -> list[Kernel]:
+    """`kernels` with the loops of their tiles divided where conditions begin to hold."""
+    return [_cut(kernel, machine) for kernel in kernels]
+
+
+def _cut(kernel: Kernel, machine: Machine) -> Kernel:
+    axes = kernel.stores[0].axes
+    tried = list(_conditions(kernel))
+    same = all(s.axes == axes and not (s.ordered or s.accumulate) for s in kernel.stores)
+    if not same or not tried:
+        return kernel
+    scheduled = schedule(kernel, machine)
+    tiles = [a for a in axes if scheduled.of(a).tile > 1 and not scheduled.of(a).vector]
+    for axis in tiles:
+        low, high = _interior(tried, axis)
+        if high - low >= LEAST and (low > 0 or high != axis.extent):
+            return Kernel(tuple(_pieces(kernel, axis, (0, low, high, axis.extent))))
+    return kernel
+
+
+def _conditions(kernel: Kernel) -> Iterator[Affine]:
+    """What sums ask of their iterations, as values that must not be negative."""
+    for node in ir.scalars(kernel):
+        if ir.summed_product(node) is not None:
+            condition, _ = ir.condition_of(node.args[0])
+            for each in conjuncts(condition):
+                room = room_of(each)
+                if room is not None:
+                    yield room
+
+
+def _interior(tried: list[Affine], axis: Axis) -> tuple[int, int]:
+    """The iterations of an axis for which all conditions on it hold."""
+    low, high = 0, axis.extent if isinstance(axis.extent, int) else 0
+    for room in tried:
+        factor = room.factor_of(axis)
+        if factor not in (1, -1):
+            continue
+        assert isinstance(factor, int)
+        least, _ = range_of(room + Affine(((ir.axis_value(axis), -factor),)))
+        if least == -inf:
+            return 0, 0
+        if factor == 1:
+            low = max(low, -int(least))
+        else:
+            high = min(high, int(least) + 1)
+    return low, high
+
+
+def _pieces(kernel: Kernel, axis: Axis, ends: Sequence[Size]) -> Iterator[Store]:
+    for start, stop in pairwise(ends):
+        if start == stop:
+            continue
+        own = {a: Axis(a.name, a.extent) for a in kernel.stores[0].axes}
+        own[axis] = Axis(axis.name, stop - start)
+        images = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
+        images[ir.axis_value(axis)] = ir.add(ir.axis_value(own[axis]), ir.size(start))
+        for store in kernel.stores:
+            moved = ir.replaced(store, images, own)
+            (value,) = folded([moved.value])
+            yield replace(moved, value=value)
