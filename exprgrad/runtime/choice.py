@@ -1,9 +1,11 @@
 """How many threads a program runs on, chosen while it runs.
 
 The bits do not depend on it, so the number may change from slice to slice of an epoch.
-One thread is the default. More are tried for a moment now and then, and kept while they
-are seen to gain; when a slice takes much longer than the one before, because another
-process has come, the trial is made at once.
+One thread is the default. All cores are tried for a moment now and then, the less often
+the more often they failed, and kept while they are seen to gain: what they lose beside
+one thread is added up, what they gain pays for it, and one thread is taken again when
+the debt exceeds a few milliseconds. Another process on one of the cores, for which all
+threads wait at every barrier, thus costs little, and a slow moment changes nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +20,16 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 MOST_THREADS = 256  # whatever is asked for
 
-# Seconds: a trial, the longest slice, the first and the longest wait between trials.
+# Seconds: a trial and the first slice after it; the longest slices on one thread and on
+# many; the first and the longest wait between trials; the debt that is suffered.
 TRIAL = 0.002
 SLICE = 0.05
-FIRST_WAIT = 0.02
+SLICE_OF_MANY = 0.02
+FIRST_WAIT = 0.005
 LONGEST_WAIT = 1.0
-# Other threads are taken when a step takes less than this share of the time, and tried
-# at once when a step takes more than this multiple of what it took.
+DEBT = 0.004
+# All threads are taken when a step takes less than this share of the time.
 GAIN = 0.95
-DISTURBED = 1.3
 
 
 class Choice:
@@ -38,9 +41,11 @@ class Choice:
     def __init__(self, work: int, enough: int) -> None:
         self.many = CORES if work >= enough else 1
         self.best = 1
-        self._seconds: dict[int, float] = {}
-        self._wait = FIRST_WAIT
-        self._ran = 0.0
+        self._seconds: dict[int, float] = {}  # of a step
+        self._wait = FIRST_WAIT  # before many threads are tried
+        self._ran = 0.0  # since the last trial
+        self._slice = TRIAL
+        self._debt = 0.0
 
     def slices(self, steps: int) -> Iterator[tuple[int, int, int]]:
         """(first, end, threads) of each slice; the time between is measured."""
@@ -58,30 +63,52 @@ class Choice:
             first = end
 
     def _next(self) -> int:
-        due = self.best in self._seconds and self._ran >= self._wait
+        due = self.best in self._seconds and self._left() <= 0
         return self._other if due else self.best
 
     @property
     def _other(self) -> int:
         return 1 if self.best == self.many else self.many
 
+    def _left(self) -> float:
+        """The time until the next trial."""
+        return (self._wait if self.best == 1 else LONGEST_WAIT) - self._ran
+
     def _length(self, threads: int) -> int:
         """How many steps a slice has: enough to be timed, few enough to change soon."""
         known = self._seconds.get(threads) or self._seconds.get(self.best)
         if known is None:
             return 1
-        seconds = SLICE if threads == self.best else TRIAL
+        longest = SLICE if threads == 1 else self._slice
+        seconds = min(longest, max(TRIAL, self._left())) if threads == self.best else TRIAL
         return max(1, int(seconds / max(known, 1e-9)))
 
     def _learn(self, threads: int, steps: int, seconds: float) -> None:
-        before = self._seconds.get(threads)
-        self._seconds[threads] = seconds / steps
-        if threads == self.best:
-            disturbed = before is not None and seconds / steps > DISTURBED * before
-            self._ran = self._wait if disturbed else self._ran + seconds
-            return
+        now = seconds / steps
+        before = self._seconds.get(threads, now)
+        # What was slow once, as the first step is, was perhaps only disturbed.
+        self._seconds[threads] = min(now, (before + now) / 2)
+        self._ran += seconds
+        if threads != self.best:
+            self._tried(now)
+        elif threads > 1:
+            self._slice = min(2 * self._slice, SLICE_OF_MANY)
+            self._debt = max(-DEBT, self._debt + seconds - steps * self._seconds[1])
+            if self._debt > DEBT:
+                self._failed()
+
+    def _tried(self, seconds: float) -> None:
+        """Take the number of threads that was just tried, or keep the best."""
         self._ran = 0.0
-        if seconds / steps < GAIN * self._seconds[self.best]:
-            self.best, self._wait = threads, FIRST_WAIT
+        many = seconds if self.best == 1 else self._seconds[self.many]
+        if many >= GAIN * self._seconds[1]:
+            self._failed()
+        elif self.best == 1:
+            self.best, self._slice, self._debt = self.many, TRIAL, 0.0
         else:
-            self._wait = min(2 * self._wait, LONGEST_WAIT)
+            self._wait = FIRST_WAIT
+
+    def _failed(self) -> None:
+        """Take one thread, and wait twice as long before more are tried again."""
+        self._wait = min(2 * self._wait, LONGEST_WAIT)
+        self.best, self._ran = 1, 0.0

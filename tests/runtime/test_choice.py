@@ -95,3 +95,32 @@ def test_what_is_asked_for(
     assert list(Choice(0, ENOUGH).slices(7)) == [(0, 7, found)]
     assert list(Choice(ENOUGH, ENOUGH).slices(7)) == [(0, 7, found)]
     assert list(Choice(ENOUGH, ENOUGH).slices(0)) == [(0, 0, found)]
+
+
+def disturbed(clock: Clock, every: int) -> Callable[[int], float]:
+    """Two threads gain, but each of their slices in turn is slow as with a busy core."""
+    calls = [0]
+
+    def cost(threads: int) -> float:
+        calls[0] += threads > 1
+        return 1e-3 if threads == 1 else 3e-3 if calls[0] % every == 0 else 0.6e-3
+
+    return cost
+
+
+def test_a_core_that_is_not_free_costs_little(clock: Clock) -> None:
+    """Trials that succeed by chance are paid back: the debt is bounded."""
+    made = Choice(ENOUGH, ENOUGH)
+    start = clock.now
+    ran(made, clock, 20_000, disturbed(clock, 2))
+    assert clock.now - start < 1.1 * 20_000 * 1e-3
+
+
+def test_a_slow_moment_changes_nothing(clock: Clock) -> None:
+    made = Choice(ENOUGH, ENOUGH)
+    ran(made, clock, 2000, lambda threads: 1e-3 / threads)
+    slow = iter([4e-3])
+    ran(made, clock, 1, lambda threads: next(slow))
+    assert made.best == 4
+    done = ran(made, clock, 2000, lambda threads: 1e-3 / threads)
+    assert done[4] > 50 * done.get(1, 1)
