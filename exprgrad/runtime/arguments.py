@@ -37,6 +37,9 @@ def as_array(node: Tensor, value: object) -> Array:
 
     Raises `InputError` when `value` is no array of numbers, or its kind does not fit.
     """
+    exact = node.dtype.numpy
+    if type(value) is np.ndarray and value.dtype == exact and _is_plain(value):
+        return value
     array = _raw(node, value)
     kinds, words = TAKES[node.dtype.kind]
     if array.dtype.kind not in kinds:
@@ -45,10 +48,14 @@ def as_array(node: Tensor, value: object) -> Array:
             f"{line_of(node)}"
         )
     _require_fits(node, array)
-    exact = node.dtype.numpy
-    if array.dtype == exact and array.flags.c_contiguous and array.flags.aligned:
+    if array.dtype == exact and _is_plain(array):
         return array
     return np.require(array, exact, ["C", "A"])
+
+
+def _is_plain(array: Array) -> bool:
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
 
 
 def _raw(node: Tensor, value: object) -> Array:

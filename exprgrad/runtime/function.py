@@ -58,6 +58,7 @@ class Function:
         changes = {state: image[new] for state, new in updates.items()}
         self._demands = demands([*results, *changes.values()])
         self._program = compile_graph(self.inputs, results, changes)
+        self._last: tuple[Any, dict[str, int]] = (None, {})
 
     @property
     def program(self) -> Call:
@@ -105,13 +106,17 @@ class Function:
         """The arguments of a call as arrays in the order of `inputs`, and the sizes that
         they give to named dimensions. Raises `InputError` where they do not fit.
         """
-        ordered = zip(self.inputs, self._ordered(values, named), strict=True)
-        arrays = [as_array(node, value) for node, value in ordered]
-        dims = bind(self.inputs, arrays)
-        require_demands(self._demands, dims)
-        return arrays, dims
+        if named or len(values) != len(self.inputs):
+            values = self._ordered(values, named)
+        arrays = list(map(as_array, self.inputs, values))
+        shapes = tuple([array.shape for array in arrays])
+        if self._last[0] != shapes:  # shapes that were right once are right
+            dims = bind(self.inputs, arrays)
+            require_demands(self._demands, dims)
+            self._last = shapes, dims
+        return arrays, self._last[1]
 
-    def _ordered(self, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+    def _ordered(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
         if len(values) > len(self.inputs):
             raise InputError(
                 f"{self} takes {len(self.inputs)} input{'s'[len(self.inputs) == 1:]} "
@@ -128,7 +133,7 @@ class Function:
         for node in self.inputs:
             if node.name not in given:
                 raise InputError(f"{self} misses input {line_of(node)}")
-        return [given[name] for name in self._names]
+        return tuple(given[name] for name in self._names)
 
     def __repr__(self) -> str:
         results = ", ".join(_types(self._named())) or "nothing"
