@@ -82,9 +82,15 @@ THREADS = Switch(
     "threads a step runs on, a number; 0 chooses by timing",
     _count,
 )
+PIN = Switch(
+    "EXPRGRAD_PIN",
+    "0",
+    "1 keeps each thread of a call on a core of its own, 0 leaves that to the system",
+    _flag,
+)
 LOG = Switch("EXPRGRAD_LOG", "warning", "debug, info, warning or error", _level)
 
-SWITCHES: tuple[Switch[Any], ...] = (CACHE, CACHE_SIZE, CHECK, THREADS, LOG)
+SWITCHES: tuple[Switch[Any], ...] = (CACHE, CACHE_SIZE, CHECK, THREADS, PIN, LOG)
 
 
 def logger() -> logging.Logger:

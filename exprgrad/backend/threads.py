@@ -13,8 +13,10 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
+
+from exprgrad import config
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -95,10 +97,25 @@ def _serve(queue: Jobs) -> None:
 
 def _call(work: Work, thread: int) -> BaseException | None:
     try:
-        work(thread)
+        with _pinned(thread) if config.PIN() else nullcontext():
+            work(thread)
     except BaseException as fault:
         return fault
     return None
+
+
+@contextmanager
+def _pinned(thread: int) -> Iterator[None]:
+    """Within, the calling thread stays on one of the cores that it may run on."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[thread % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 @contextmanager

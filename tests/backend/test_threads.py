@@ -216,3 +216,31 @@ def test_interpreter_exit_does_not_hang() -> None:
         [sys.executable, "-c", program], capture_output=True, timeout=30
     )
     assert done.returncode == 0
+
+
+def test_idle_threads_take_no_time() -> None:
+    """Once a call has ended its threads are parked, also when they have waited long."""
+    pool = Pool(3)
+    pool.each(lambda thread: time.sleep(0.01 * thread), 3)
+    before = time.process_time()
+    time.sleep(0.4)
+    assert time.process_time() - before < 0.1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_pinned_threads_have_a_core_each_and_get_theirs_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = os.sched_getaffinity(0)
+    pool, seen = Pool(2), {}
+
+    def look(thread: int) -> None:
+        seen[thread] = os.sched_getaffinity(0)
+
+    for pin in ("1", "0"):
+        monkeypatch.setenv("EXPRGRAD_PIN", pin)
+        pool.each(look, 2)
+        cores = sorted(before)
+        wanted = {n: {cores[n % len(cores)]} for n in (0, 1)}
+        assert seen == (wanted if pin == "1" else {0: before, 1: before})
+        assert os.sched_getaffinity(0) == before
