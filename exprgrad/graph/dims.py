@@ -43,16 +43,18 @@ class Dim:
     def __add__(self, other: Size) -> Size:
         if not isinstance(other, int | Dim):
             return NotImplemented
-        return _collect([*self.terms, *_terms(other)])
+        return self if other == 0 else _collect([*self.terms, *_terms(other)])
 
     def __mul__(self, other: Size) -> Size:
         if not isinstance(other, int | Dim):
             return NotImplemented
+        if isinstance(other, int):
+            return Dim(tuple((m, n * other) for m, n in self.terms)) if other else 0
         return _collect(
             [
                 (tuple(sorted(a + b, key=str)), m * n)
                 for a, m in self.terms
-                for b, n in _terms(other)
+                for b, n in other.terms
             ]
         )
 

@@ -89,7 +89,8 @@ def _divided(whole: Dim, monomial: Monomial, n: int) -> Size | None:
             return None
         for atom in monomial:
             left.remove(atom)
-        total = total + Dim(((tuple(left), factor // n),)) * 1
+        rest = Dim(((tuple(left), factor // n),)) if left else factor // n
+        total = total + rest
     return total
 
 

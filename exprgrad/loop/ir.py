@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -283,8 +284,8 @@ class Affine:
         return Affine(kept, self.offset + other.offset)
 
     def __mul__(self, factor: Size) -> Affine:
-        if factor == 0:
-            return Affine()
+        if factor in (0, 1):
+            return self if factor else Affine()
         return Affine(tuple((a, f * factor) for a, f in self.terms), self.offset * factor)
 
     def same(self, other: Affine) -> bool:
@@ -331,14 +332,13 @@ def _affine_of(node: Scalar) -> Affine:
     return Affine(((node, 1),))
 
 
+@lru_cache(1 << 12)
 def strides(shape: Shape) -> tuple[Size, ...]:
     """How far apart in memory neighbours along each axis are, in elements."""
-    result: list[Size] = []
-    step: Size = 1
+    steps: list[Size] = [1]
     for n in reversed(shape):
-        result.insert(0, step)
-        step = n * step
-    return tuple(result)
+        steps.append(n * steps[-1])
+    return tuple(steps[-2::-1])
 
 
 def offset(node: Scalar) -> Affine:
@@ -351,10 +351,14 @@ def offset(node: Scalar) -> Affine:
 
 def flat(view: Shape, index: Sequence[Scalar]) -> Affine:
     """The row-major position of `index` in an array of shape `view`."""
-    total = Affine()
+    terms: dict[Scalar, Size] = {}
+    total: Size = 0
     for each, step in zip(index, strides(view), strict=True):
-        total = total + affine(each) * step
-    return total
+        part = affine(each)
+        total = part.offset * step + total
+        for atom, factor in part.terms:
+            terms[atom] = factor * step + terms.get(atom, 0)
+    return Affine(tuple((atom, n) for atom, n in terms.items() if n != 0), total)
 
 
 def substitute(node: Scalar, images: Mapping[Scalar, Scalar]) -> Scalar:
