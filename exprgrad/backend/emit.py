@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, product
+from math import prod
 
 from exprgrad.backend.access import load, store
+from exprgrad.backend.ahead import ask_for_tile, ask_in_loop
 from exprgrad.backend.arith import (
     INDEX,
     floor_div,
@@ -21,8 +23,9 @@ from exprgrad.backend.arith import (
 )
 from exprgrad.backend.cover import cover, open_piece, runs
 from exprgrad.backend.crosswise import store_across
-from exprgrad.backend.level import Level
+from exprgrad.backend.level import Bound, Level
 from exprgrad.backend.outline import call, called_in
+from exprgrad.backend.panel import Panel, panel_of
 from exprgrad.backend.philox import random
 from exprgrad.backend.reduce import reduce
 from exprgrad.backend.scope import Point, Value
@@ -32,6 +35,7 @@ from exprgrad.backend.text import Code, Function, Kind
 from exprgrad.graph.dims import Dim, FloorDiv, Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
+from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled, across
 
@@ -64,7 +68,11 @@ class Emitter:
         self.layout = layout
         self.slots = {buffer: slot for slot, buffer in enumerate(buffers)}
         self.called = called_in(scheduled)
+        self.function = function
         self.root = Level(Code(function))
+        self.panels: dict[Scalar, Panel] = {}
+        self.rooms: dict[Scalar, str] = {}
+        self.on_stack: dict[Buffer, str] = {}
 
     # Stores and their loops
 
@@ -88,11 +96,36 @@ class Emitter:
             times = runs(span)
             if times is None:
                 loop = open_piece(self, level, axis, span, bound)
+                self._fill_panels(axis, loop.level)
                 self._nest(stores, depth + 1, loop.level)
                 loop.close()
             elif times == 1:
                 inside = level.inside(axis, replace(bound, start=span[0]))
+                self._fill_panels(axis, inside)
                 self._nest(stores, depth + 1, inside)
+
+    def _fill_panels(self, columns: Axis, level: Level) -> None:
+        """Copy what is kept in panels for the columns at `level`."""
+        bound = level.axes[columns]
+        for factor in self.scheduled.panels.get(columns, ()):
+            around = {axis for each in level.outward() for axis in each.axes}
+            summed = [axis for axis in ir.offset_axes(factor) if axis not in around]
+            panel = panel_of(factor, columns, bound, summed)
+            self.on_stack[panel.memory] = self._room(factor, panel)
+            how = {**self.scheduled.how, **panel.how}
+            self.scheduled = replace(self.scheduled, how=how)
+            self._nest([panel.store], 0, level.inside(panel.first, Bound(bound.start)))
+            level.axes[panel.side] = replace(bound, start="0")
+            self.panels[factor] = panel
+
+    def _room(self, factor: Scalar, panel: Panel) -> str:
+        """Memory of this thread for the panels of a factor; the first one is the widest."""
+        if factor not in self.rooms:
+            self.rooms[factor] = "%" + self.function.fresh("panel")
+            count, kind = prod(map(typical, panel.memory.shape)), Kind.of(factor.dtype)
+            line = f"{self.rooms[factor]} = alloca [{count} x {kind}], align 64"
+            self.function.blocks[0].lines.insert(0, line)
+        return self.rooms[factor]
 
     def _points(self, stores: Sequence[Store], level: Level) -> None:
         """All points of the tile; at each every value first, then every store."""
@@ -100,6 +133,7 @@ class Emitter:
         tiles = level.tiled(axes)
         vector = level.vector_of(axes)
         lanes = vector[1].lanes if vector else 1
+        ask_for_tile(self, stores, level, tiles)
         squares: dict[tuple[Store, tuple[Axis, Axis], frozenset[tuple[Axis, int]]], list[str]] = {}
         for place in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, place, strict=True))
@@ -174,7 +208,13 @@ class Emitter:
         return self.size(node.params[0]), 1
 
     def _load(self, node: Scalar, level: Level, point: Point) -> Value:
-        return load(self, node, level, point)
+        panel = self.panels.get(node)
+        if panel is None:
+            ask_in_loop(self, node, level, point)
+            return load(self, node, level, point)
+        columns = next(iter(self.scheduled.panels))
+        place = {**point, panel.side: point.get(columns, 0)}
+        return load(self, panel.read, level, place)
 
     def _computed(self, node: Scalar, level: Level, point: Point) -> Value:
         lanes = max(self.value(a, level, point)[1] for a in node.args)
@@ -260,7 +300,9 @@ class Emitter:
         return self._from_table(("dim", atom), "i64", "%dims", slots.setdefault(atom, len(slots)))
 
     def pointer(self, buffer: Buffer) -> str:
-        """Where a buffer begins, read once from the table."""
+        """Where a buffer begins, read once from the table; panels are on the stack."""
+        if buffer in self.on_stack:
+            return self.on_stack[buffer]
         return self._from_table(("pointer", buffer), "ptr", "%buffers", self.slots[buffer])
 
     def _from_table(self, key: object, kind: str, table: str, slot: int) -> str:

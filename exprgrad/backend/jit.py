@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import llvmlite.binding as llvm
 
 from exprgrad.backend import cache
+from exprgrad.backend.caches import own_cache
 from exprgrad.backend.target import Target
 from exprgrad.errors import CompileError
 
@@ -41,7 +42,7 @@ def host() -> Target:
     True
     """
     features = llvm.get_host_cpu_features().flatten()
-    return named(llvm.get_host_cpu_name(), features)
+    return replace(named(llvm.get_host_cpu_name(), features), cache_bytes=own_cache())
 
 
 def named(cpu: str, features: str = "") -> Target:

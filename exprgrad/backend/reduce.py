@@ -52,7 +52,7 @@ def reduce(scope: Scope, node: Scalar, level: Level) -> dict[tuple[int, ...], Va
     """The values of a reduction at all points of the tile at `level`."""
     free = ir.free_axes(node)
     tiles = level.tiled(free)
-    places = list(product(*(range(bound.tile) for bound in tiles.values())))
+    places = _row_by_row(tiles)
     points = [dict(zip(tiles, place, strict=True)) for place in places]
     vector = level.vector_of(free)
     how = scope.scheduled.of(node.params[1][-1])
@@ -66,6 +66,19 @@ def reduce(scope: Scope, node: Scalar, level: Level) -> dict[tuple[int, ...], Va
         total = _folded(state, level.code, totals[n :: len(points)])
         result[place] = (total[-1], 1 if across else lanes)
     return result
+
+
+def _row_by_row(tiles: dict[Axis, Bound]) -> list[tuple[int, ...]]:
+    """The places of a tile, those of one row of vectors side by side: what is repeated
+    for a row is then used up at once, and takes one register in place of many.
+    """
+    along = [n for n, bound in enumerate(tiles.values()) if bound.lanes > 1]
+    places = product(*(range(bound.tile) for bound in tiles.values()))
+    return sorted(places, key=lambda place: (*_without(place, along), *place))
+
+
+def _without(place: tuple[int, ...], along: list[int]) -> list[int]:
+    return [number for n, number in enumerate(place) if n not in along]
 
 
 def _first(state: Reduction) -> Total:

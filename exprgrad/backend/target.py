@@ -16,12 +16,15 @@ REGISTERS: tuple[tuple[frozenset[str], int, int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A processor as LLVM names it; `features` is a list such as "+avx2,-xop"."""
+    """A processor as LLVM names it; `features` is a list such as "+avx2,-xop", and
+    `cache_bytes` the largest cache that a core has for itself.
+    """
 
     cpu: str
     features: str
     triple: str
     layout: str
+    cache_bytes: int = 1 << 20
 
     def has(self, feature: str) -> bool:
         """Whether the processor has the feature, spelled as LLVM spells it."""

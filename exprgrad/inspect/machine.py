@@ -10,12 +10,12 @@ import functools
 import json
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
 
 from exprgrad.backend import cache
+from exprgrad.backend.caches import caches
 from exprgrad.backend.jit import Library, compile_module, host
 from exprgrad.inspect.probes import ELEMENTS, NOW, SIDE_BY_SIDE, STEP, lanes, probes
 from exprgrad.runtime.program import POOL, aligned
@@ -24,11 +24,7 @@ VERSION = 2  # of what is measured, so that an older record is not read
 # Of one measurement: short ones, of which some are not disturbed by other processes.
 SECONDS = 0.001
 ROUNDS = 12
-# What is taken where the system does not tell: level, bytes, whether all cores share it
-USUAL_CACHES = ((1, 1 << 15, False), (2, 1 << 20, False), (3, 1 << 25, True))
 MOST_MEMORY = 1 << 28
-CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-UNITS = {"K": 1 << 10, "M": 1 << 20}
 
 
 @dataclass(frozen=True)
@@ -124,22 +120,6 @@ def _bandwidths(library: Library, threads: int) -> list[Memory]:
         seconds = _seconds(library, "read", threads, memory.ctypes.data, size)
         levels.append(Memory(name, nbytes, shared, threads * size / seconds))
     return levels
-
-
-def caches() -> list[tuple[int, int, bool]]:
-    """Level, bytes and whether cores share it, of each data cache, smallest first."""
-    found = []
-    for folder in sorted(CACHES.glob("index*")):
-        try:
-            level, kind, size = (
-                (folder / name).read_text().strip() for name in ("level", "type", "size")
-            )
-        except OSError:
-            continue
-        if kind != "Instruction":
-            nbytes = int(size.rstrip("KM")) * UNITS.get(size[-1], 1)
-            found.append((int(level), nbytes, int(level) > 2))
-    return sorted(found) or list(USUAL_CACHES)
 
 
 def _ticks(library: Library) -> float:

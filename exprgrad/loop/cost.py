@@ -36,6 +36,7 @@ class Machine:
 
     vector_bytes: int = 64
     registers: int = 32
+    cache_bytes: int = 1 << 20
 
     def lanes(self, element_bytes: int) -> int:
         """Elements in a vector."""

@@ -59,7 +59,9 @@ def form(scheduled: Scheduled) -> Form:
         for s in stores
     )
     how = tuple((axis.extent, scheduled.of(axis)) for axis in axes.of)
-    key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain)
+    panels = tuple(nodes(factor) for each in scheduled.panels.values() for factor in each)
+    far = tuple(map(buffers, sorted(scheduled.far, key=lambda b: b.number)))
+    key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain, panels, far)
     return Form(key, tuple(buffers.of))
 
 

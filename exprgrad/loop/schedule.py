@@ -10,24 +10,37 @@ along a summed axis, along that one, and its lanes are added at the end in fixed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 
 from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.collapse import collapse
-from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.contract import (
+    Contraction,
+    columns_outside,
+    contraction,
+    far_buffers,
+    interchange,
+    panels,
+    steps_to_pages,
+    widest_panel,
+)
+from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.fuse import is_contraction
-from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
-
-# In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
-# that turn a square of vectors.
-WIDE = 13  # a tile that leaves no room in the registers for two vectors beside it
-GUARD = 0.7  # making the mask of a guarded read, in vectors read
-HORIZONTAL = 12
-TURN = 4
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.tile import Panel, tile
+from exprgrad.loop.vector import (
+    cost,
+    cost_across,
+    is_ordered,
+    may_turn,
+    side_of,
+    sums_lanes,
+    vector_axis,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,8 @@ SERIAL = How()
 class Scheduled:
     """A kernel, how its loops run, and how many elements a vector has.
 
+    `panels` are factors copied into a panel for each tile of an axis; `far` are buffers
+    that are asked for ahead of their use, because they are not expected in the cache.
     Threads divide a parallel loop in blocks of `grain`, or of its tile where that is more.
     """
 
@@ -58,6 +73,8 @@ class Scheduled:
     how: Mapping[Axis, How]
     lanes: int
     grain: int = 1
+    panels: Mapping[Axis, tuple[Scalar, ...]] = field(default_factory=dict)
+    far: frozenset[Buffer] = frozenset()
 
     def of(self, axis: Axis) -> How:
         """How the loop over `axis` runs."""
@@ -90,7 +107,28 @@ def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
         stores = [s for s in kernel.stores if s.axes == axes]
         own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
         how |= _leaf(stores, own, lanes, machine, how)
-    return Scheduled(kernel, how, lanes)
+    kernel, copied, far = _arranged(kernel, how, lanes, machine)
+    return Scheduled(kernel, how, lanes, panels=copied, far=far)
+
+
+def _arranged(
+    kernel: Kernel, how: Mapping[Axis, How], lanes: int, machine: Machine
+) -> tuple[Kernel, dict[Axis, tuple[Scalar, ...]], frozenset[Buffer]]:
+    """The kernel with the loops of its contraction in their best order, the panels that
+    are copied for each tile of columns, and what is asked for ahead.
+    """
+    columns = next((a for a in kernel.stores[0].axes if how.get(a, SERIAL).vector), None)
+    found = contraction(kernel.stores, columns) if columns is not None else None
+    if found is None or columns is None:
+        return kernel, {}, frozenset()
+    copied = panels(found, machine)
+    shape = how.get(found.rows, SERIAL).tile, how[columns].tile * lanes
+    outside = bool(copied) or columns_outside(kernel, found, shape, machine)
+    kernel = interchange(kernel, found, outside)
+    axes = kernel.stores[0].axes
+    if axes.index(columns) > axes.index(found.rows):
+        copied = ()
+    return kernel, {columns: copied} if copied else {}, far_buffers(kernel.stores, found, machine)
 
 
 def across(scheduled: Scheduled, store: Store) -> tuple[Axis, Axis] | None:
@@ -100,17 +138,10 @@ def across(scheduled: Scheduled, store: Store) -> tuple[Axis, Axis] | None:
     vector = next((a for a in store.axes if scheduled.of(a).vector), None)
     if vector is None or store.accumulate or store.place().factor_of(vector) == 1:
         return None
-    side = _side(store, vector)
+    side = side_of(store, vector)
     if side is None or scheduled.of(side).tile != scheduled.lanes:
         return None
     return vector, side
-
-
-def _side(store: Store, vector: Axis) -> Axis | None:
-    """The axis along which a store's memory runs, if it is not the vector."""
-    return next(
-        (a for a in store.axes if a is not vector and store.place().factor_of(a) == 1), None
-    )
 
 
 def price(kernel: Kernel, machine: Machine) -> float:
@@ -123,12 +154,12 @@ def price(kernel: Kernel, machine: Machine) -> float:
         stores = [s for s in kernel.stores if s.axes == axes]
         own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
         reduces = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
-        along = _vector_axis(stores, own, reduces, lanes)
+        along = vector_axis(stores, own, reduces, lanes, machine)
         if along is not None:
-            total += _cost(stores, along, own, lanes)
+            total += cost(stores, along, own, lanes, machine)
             continue
-        across = _cost_across(stores, reduces, lanes)
-        total += across if across < inf else _cost(stores, Axis("none", 1), own, 1)
+        across = cost_across(stores, reduces, lanes)
+        total += across if across < inf else cost(stores, Axis("none", 1), own, 1, machine)
     return total
 
 
@@ -150,91 +181,24 @@ def _leaf(
 ) -> dict[Axis, How]:
     """How the loops of stores over the same axes run."""
     reduces = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
-    along = _vector_axis(stores, own, reduces, lanes)
+    along = vector_axis(stores, own, reduces, lanes, machine)
     across = [
         node
         for node in reduces
-        if _sums_lanes(node) and (along is None or along not in ir.free_axes(node))
+        if sums_lanes(node) and (along is None or along not in ir.free_axes(node))
     ]
     how = {n.params[1][-1]: How(_accumulators(n, lanes), vector=True) for n in across}
     if along is not None:
-        tiles = _squares(stores, own, along, lanes) or _tiles(stores, own, along, lanes, machine)
-        how |= {**tiles, along: How(_vectors(stores, along, lanes, tiles), vector=True)}
+        found = contraction(stores, along)
+        if found is not None and found.rows in own:
+            how |= _tile(found, lanes, machine)
+        else:
+            how |= _squares(stores, own, along, lanes)
+            how[along] = How(_vectors(stores, along, lanes), vector=True)
     elif len(across) == 1 and is_contraction(across[0]):
-        free = [a for a in own if not _is_ordered(a, stores)]
+        free = [a for a in own if not is_ordered(a, stores)]
         how |= _tiles_across(across[0], free, machine)
     return {axis: chosen for axis, chosen in how.items() if axis not in fixed}
-
-
-def _vector_axis(
-    stores: list[Store], own: tuple[Axis, ...], reduces: list[Scalar], lanes: int
-) -> Axis | None:
-    """The axis of the store along which memory is read and written best, the last where
-    they are equal; none where vectors run better along the summed axes.
-    """
-    candidates = [axis for axis in reversed(own) if _may_be_vector(axis, stores)]
-    if not candidates:
-        return None
-    costs = {axis: _cost(stores, axis, own, lanes) for axis in candidates}
-    best = min(candidates, key=lambda axis: costs[axis])
-    return best if costs[best] <= _cost_across(stores, reduces, lanes) else None
-
-
-def _may_be_vector(axis: Axis, stores: list[Store]) -> bool:
-    if axis.extent == 1 or _is_ordered(axis, stores):
-        return False
-    return all(s.place().factor_of(axis) is not None for s in stores)
-
-
-def _is_ordered(axis: Axis, stores: list[Store]) -> bool:
-    return any(axis in store.ordered for store in stores)
-
-
-def _sums_lanes(node: Scalar) -> bool:
-    """Whether a reduction may run along a vector of its last axis."""
-    axis = node.params[1][-1]
-    reads = [n for n in walk(node.args) if n.op == "read"]
-    inside = any(n.op == "reduce" and axis in ir.free_axes(n) for n in walk(node.args))
-    unit = all(ir.offset(n).factor_of(axis) in (0, 1) for n in reads)
-    return not inside and unit and axis.extent != 1
-
-
-def _cost(stores: list[Store], axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
-    """Reading and writing vectors along an axis of the stores, weighed by how often."""
-    total = 0.0
-    for store in stores:
-        total += _write(store, axis, own, lanes) * points(store.axes)
-        for node, around in _reads(store):
-            total += _load(node, axis, lanes) * points(around)
-    return total / (lanes * _filled(axis.extent, lanes))
-
-
-def _cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float:
-    """The same when vectors run along the summed axes and the rest is done by element."""
-    if not any(_sums_lanes(node) for node in reduces):
-        return inf
-    total = 0.0
-    filled = min(_filled(node.params[1][-1].extent, lanes) for node in reduces)
-    for store in stores:
-        total += 2 * points(store.axes)
-        for _, around in _reads(store):
-            inside = around > set(store.axes)
-            total += points(around) / (lanes * filled if inside else 1)
-    return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
-
-
-def _write(store: Store, axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
-    if store.place().factor_of(axis) == 1:
-        return 1.0
-    return float(TURN + 1 if _may_turn(store, axis, own, lanes) else lanes)
-
-
-def _may_turn(store: Store, vector: Axis, own: tuple[Axis, ...], lanes: int) -> bool:
-    """Whether a store may turn squares of vectors along `vector`."""
-    side = _side(store, vector)
-    if side is None or store.accumulate or side in store.ordered or side not in own:
-        return False
-    return typical(side.extent) >= lanes // 2
 
 
 def _squares(
@@ -242,59 +206,20 @@ def _squares(
 ) -> dict[Axis, How]:
     """The axis along which memory runs where a store runs across the vector."""
     apart = [s for s in stores if s.place().factor_of(vector) != 1]
-    sides = {_side(s, vector) for s in apart if _may_turn(s, vector, own, lanes)}
+    sides = {side_of(s, vector) for s in apart if may_turn(s, vector, own, lanes)}
     return {side: How(lanes) for side in sides if side is not None and len(sides) == 1}
 
 
-def _load(node: Scalar, axis: Axis, lanes: int) -> float:
-    """What a read costs for each vector, and its mask where that differs by lane."""
-    factor = ir.offset(node).factor_of(axis)
-    cost = 0.3 if factor == 0 else 1.0 if factor == 1 else float(lanes)
-    guard = ir.read_parts(node)[3]
-    if guard is None or (factor != 0 and axis not in ir.free_axes(guard)):
-        return cost
-    return cost + GUARD
-
-
-def _reads(store: Store) -> Iterable[tuple[Scalar, frozenset[Axis]]]:
-    """Each read under the store, with the axes of all loops around it."""
-    stack = [(store.value, frozenset(store.axes))]
-    seen: set[tuple[Scalar, frozenset[Axis]]] = set()
-    while stack:
-        node, around = stack.pop()
-        if (node, around) in seen:
-            continue
-        seen.add((node, around))
-        if node.op == "read":
-            yield node, around
-        if node.op == "reduce":
-            around = ir.free_axes(node) | set(node.params[1])
-        stack += [(argument, around) for argument in node.args]
-
-
-def _filled(extent: Size, lanes: int) -> float:
-    """The share of lanes that hold an element."""
-    n = typical(extent)
-    return n / (-(-n // lanes) * lanes) if n else 1.0
-
-
-def _tiles(
-    stores: list[Store], own: tuple[Axis, ...], vector: Axis, lanes: int, machine: Machine
-) -> dict[Axis, How]:
-    """The axis along which each vector that was loaded is used several times."""
-    products = [n for s in stores for n in walk([s.value]) if is_contraction(n)]
-    reused = [
-        axis
-        for axis in own
-        if axis is not vector and not _is_ordered(axis, stores)
-        if any(vector in free and axis not in free for free in _factors(products))
-    ]
-    if not reused:
-        return {}
-    axis = max(reused, key=lambda a: typical(a.extent))
-    vectors = 2 if typical(vector.extent) >= 2 * lanes else 1
-    most = min(8 if vectors == 2 else 12, (machine.registers - vectors - 1) // vectors)
-    return {axis: How(_even(axis.extent, most))}
+def _tile(found: Contraction, lanes: int, machine: Machine) -> dict[Axis, How]:
+    """The rows and the vectors of results that are computed side by side."""
+    extent = found.rows.extent
+    vectors = -(-typical(found.columns.extent) // lanes)
+    copied = panels(found, machine)
+    widest = [widest_panel(f, summed, machine) for f, summed in found.factors if f in copied]
+    known = isinstance(extent, int)
+    panel = Panel(typical(extent), vectors, known, steps_to_pages(found))
+    rows, wide = tile(panel, machine.registers, max(1, min([*widest, vectors])))
+    return {found.rows: How(rows), found.columns: How(wide, vector=True)}
 
 
 def _tiles_across(
@@ -331,14 +256,9 @@ def _factors(products: list[Scalar]) -> list[frozenset[Axis]]:
     ]
 
 
-def _vectors(
-    stores: list[Store], axis: Axis, lanes: int, tiles: Mapping[Axis, How]
-) -> int:
+def _vectors(stores: list[Store], axis: Axis, lanes: int) -> int:
     """How many vectors stand side by side."""
     n = typical(axis.extent)
-    if tiles:
-        wide = n >= 2 * lanes and all(how.tile < WIDE for how in tiles.values())
-        return 2 if wide else 1
     if any(node.op == "reduce" for s in stores for node in walk([s.value])):
         return max(1, min(4, n // lanes))
     small = len(list(walk(s.value for s in stores))) < 40

@@ -27,7 +27,6 @@ from exprgrad.loop.layout import arrange
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
-from exprgrad.loop.pack import pack
 from exprgrad.loop.phases import into_phases
 from exprgrad.loop.reason import slow_ways
 from exprgrad.loop.residue import divide, interleave
@@ -139,7 +138,9 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     global COMPILATIONS
     COMPILATIONS += 1
     processor = target or host()
-    machine = Machine(processor.vector_bits // 8, processor.registers)
+    machine = Machine(
+        processor.vector_bits // 8, processor.registers, processor.cache_bytes
+    )
     steady = {request.slices.batch} if request.slices else set()
     run = Stages()
     roots = [*request.outputs, *request.updates.values()]
@@ -149,7 +150,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
     divided = run("divide", lambda: divide(fused), check=check_kernels)
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
-    parts = run("split", lambda: pack(split(cut(arranged, machine))), check=check_kernels)
+    parts = run("split", lambda: split(cut(arranged, machine)), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     tiled = run("schedule", lambda: [schedule(k, machine) for k in ordered])
     phases = run("phases", lambda: into_phases(tiled), _show_phases)

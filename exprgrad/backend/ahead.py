@@ -1,0 +1,74 @@
+"""Memory asked for ahead of its use, where it is not expected in the cache.
+
+    for u < 784: ... b[u, j..]              asks for b[u + 16, j..]: each row is on another
+                                            page, where the processor foresees nothing
+    W[i.., j..] = W[i.., j..] - rate * sum  asks for W[i.., j..] before it computes the sum
+
+A hint changes no result, and one that points outside of all memory does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+
+from exprgrad.backend.access import address, memory_kind
+from exprgrad.backend.level import Bound, Level
+from exprgrad.backend.scope import Point, Scope
+from exprgrad.backend.text import Code
+from exprgrad.graph.node import walk
+from exprgrad.loop import ir
+from exprgrad.loop.ir import Axis, Scalar, Store
+
+# Rows ahead of the one that is read: about the time that memory takes.
+ROWS = 16
+# Bytes between neighbours from which on the processor's own foresight fails.
+APART = 512
+# In the middle of the cache, to be read.
+HINT = (("i32", "0"), ("i32", "3"), ("i32", "1"))
+
+
+def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
+    """Ask for what the same read needs some iterations later."""
+    buffer, place = node.params[0], ir.offset(node)
+    vector = level.vector_of(ir.free_axes(node))
+    if buffer not in scope.scheduled.far or not vector or place.factor_of(vector[0]) != 1:
+        return
+    for axis, bound in level.axes.items():
+        factor = place.factor_of(axis)
+        plain = bound.lanes == 1 and bound.tile == 1 and isinstance(factor, int)
+        if plain and isinstance(factor, int) and factor * buffer.dtype.size >= APART:
+            here = address(scope, buffer, place, level, point)
+            kind = memory_kind(buffer.dtype)
+            _ask(level.code, f"{kind}, ptr {here}, i64 {factor * ROWS}")
+
+
+def ask_for_tile(
+    scope: Scope, stores: Sequence[Store], level: Level, tiles: dict[Axis, Bound]
+) -> None:
+    """Ask for what is read at each point of a tile when its sums are known."""
+    axes = frozenset(stores[0].axes)
+    for node in _read_afterwards(stores):
+        buffer = node.params[0]
+        if buffer not in scope.scheduled.far or not axes <= ir.free_axes(node):
+            continue
+        for numbers in product(*(range(bound.tile) for bound in tiles.values())):
+            point = dict(zip(tiles, numbers, strict=True))
+            here = address(scope, buffer, ir.offset(node), level, point)
+            _ask(level.code, f"{memory_kind(buffer.dtype)}, ptr {here}, i64 0")
+
+
+def _read_afterwards(stores: Sequence[Store]) -> Iterator[Scalar]:
+    """The reads outside of all sums, if there is a sum."""
+    nodes = walk((store.value for store in stores), _outside_sums)
+    if any(node.op == "reduce" for node in nodes):
+        yield from (node for node in nodes if node.op == "read")
+
+
+def _outside_sums(node: Scalar) -> Iterable[Scalar]:
+    return () if node.op == "reduce" else node.args
+
+
+def _ask(code: Code, place: str) -> None:
+    where = code.op(f"getelementptr {place}")
+    code.call_void("llvm.prefetch.p0", ("ptr", where), *HINT)

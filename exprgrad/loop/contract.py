@@ -1,0 +1,195 @@
+"""How a contraction runs: which of its two loops is the outer one, the tile of its
+accumulators, and which factors are copied into a panel that stays in the cache.
+
+    for i, j: c[i, j] = sum over k: a[i, k] * b[j, k]
+    ->
+    for j by 4 vectors:                            one panel of b, turned, for all i
+        panel[k, j..] = b[j.., k]
+        for i by 6: c[i.., j..] = sum over k: a[i.., k] * panel[k, j..]
+
+A factor is copied where it runs along the summed axis, so that its elements for a vector
+of results lie apart, or where it is so large that each of its rows is on a page of its
+own and it would leave the cache before it is used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from exprgrad.graph.dims import count
+from exprgrad.loop import ir
+from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.fuse import is_contraction
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+
+# How often each element of a panel has to be used for the copy to be worth its time.
+USES = 12
+# From how many times the cache on a factor is copied although it lies in order.
+
+LARGE = 1
+PAGE = 4096
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Contraction:
+    """Stores in two loops, over rows and columns, of sums of products. `in_order` says
+    that all stores run along the columns.
+    """
+
+    rows: Axis
+    columns: Axis
+    in_order: bool
+    factors: tuple[tuple[Scalar, tuple[Axis, ...]], ...]
+
+    def across(self) -> Iterator[tuple[Scalar, tuple[Axis, ...]]]:
+        """The factors that depend on the columns and not on the rows, with their sums."""
+        for factor, summed in self.factors:
+            free = ir.free_axes(factor)
+            if self.columns in free and self.rows not in free:
+                yield factor, summed
+
+
+def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
+    """What `stores` contract with vectors along `columns`, if they do."""
+    axes = stores[0].axes
+    if any(store.axes != axes or store.ordered for store in stores):
+        return None
+    factors = tuple(
+        (factor, node.params[1])
+        for node in ir.scalars(Kernel(tuple(stores)))
+        if is_contraction(node) and (product := ir.summed_product(node)) is not None
+        for factor in product.args
+    )
+    rows = [
+        axis
+        for axis in axes
+        if axis is not columns
+        and any(columns in f and axis not in f for f in map(_free, factors))
+    ]
+    if not rows:
+        return None
+    in_order = all(store.place().factor_of(columns) == 1 for store in stores)
+    return Contraction(max(rows, key=_length), columns, in_order, factors)
+
+
+def _length(axis: Axis) -> int:
+    return typical(axis.extent)
+
+
+def _free(factor: tuple[Scalar, tuple[Axis, ...]]) -> frozenset[Axis]:
+    return ir.free_axes(factor[0])
+
+
+# Panels
+
+
+def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
+    """The factors worth copying into a panel for each tile of columns."""
+    return tuple(
+        factor
+        for factor, summed in found.across()
+        if found.in_order
+        and _may_be_copied(factor, summed, found.columns, machine)
+        and typical(found.rows.extent) >= USES
+        and (runs_along(factor, summed, found.columns) or _is_large(factor, found, machine))
+    )
+
+
+def _may_be_copied(
+    factor: Scalar, summed: tuple[Axis, ...], columns: Axis, machine: Machine
+) -> bool:
+    """Whether a panel one vector wide has a size known beforehand and fits the cache."""
+    if factor.op != "read" or not isinstance(columns.extent, int):
+        return False
+    used = [axis for axis in summed if axis in ir.free_axes(factor)]
+    place = ir.offset(factor)
+    if not used or any(not isinstance(a.extent, int) for a in used):
+        return False
+    if any(place.factor_of(a) is None for a in (*used, columns)):
+        return False
+    return points(used) * machine.vector_bytes <= machine.cache_bytes // 2
+
+
+def widest_panel(factor: Scalar, summed: tuple[Axis, ...], machine: Machine) -> int:
+    """How many vectors wide a panel may be to leave half of the cache to the rest."""
+    used = [axis for axis in summed if axis in ir.free_axes(factor)]
+    return max(1, machine.cache_bytes // 2 // (points(used) * machine.vector_bytes))
+
+
+def runs_along(factor: Scalar, summed: tuple[Axis, ...], columns: Axis) -> bool:
+    """Whether a factor lies in memory along a summed axis instead of the columns."""
+    place = ir.offset(factor)
+    along = any(place.factor_of(axis) == 1 for axis in summed)
+    return along and place.factor_of(columns) not in (0, 1, None)
+
+
+def _is_large(factor: Scalar, found: Contraction, machine: Machine) -> bool:
+    nbytes = points(ir.free_axes(factor)) * factor.dtype.size
+    return nbytes >= LARGE * machine.cache_bytes and typical(found.rows.extent) >= 8 * USES
+
+
+# The order of the two loops
+
+
+def interchange(kernel: Kernel, found: Contraction, outside: bool) -> Kernel:
+    """The kernel with the columns outside the rows, or the other way round.
+
+    for i, j: c[i, j] = ...   ->   for j, i: c[i, j] = ...
+    """
+    axes = kernel.stores[0].axes
+    pair = (found.columns, found.rows) if outside else (found.rows, found.columns)
+    if set(axes[-2:]) != set(pair) or axes[-2:] == pair:
+        return kernel
+    return Kernel(tuple(replace(s, axes=(*axes[:-2], *pair)) for s in kernel.stores))
+
+
+def columns_outside(
+    kernel: Kernel, found: Contraction, shape: tuple[int, int], machine: Machine
+) -> bool:
+    """Whether fewer bytes come from beyond the cache with the columns outside.
+
+    The factor of the inner loop is gone through once for each tile of the outer one.
+    """
+    mine = sum(_nbytes(f) for f, _ in found.across())
+    other = sum(_nbytes(f) for f, _ in found.factors if found.columns not in ir.free_axes(f))
+    rows, columns = (typical(a.extent) for a in (found.rows, found.columns))
+    near = machine.cache_bytes * 3 // 4
+    inside = other + mine * (rows // shape[0] if mine > near else 1)
+    streams = sum(
+        typical_bytes(store) for store in kernel.stores
+    )
+    outside = mine + other * (columns // shape[1] if other > near else 1) + streams
+    return outside < inside
+
+
+def typical_bytes(store: Store) -> int:
+    """Bytes that a store writes."""
+    return points(store.axes) * store.buffer.dtype.size
+
+
+def _nbytes(factor: Scalar) -> int:
+    return points(ir.free_axes(factor)) * factor.dtype.size
+
+
+def steps_to_pages(found: Contraction) -> bool:
+    """Whether neighbours along the sum lie on pages of their own."""
+    return any(
+        isinstance(apart := ir.offset(factor).factor_of(axis), int)
+        and apart * factor.dtype.size >= PAGE // 2
+        for factor, summed in found.across()
+        if factor.op == "read"
+        for axis in summed
+    )
+
+
+def far_buffers(stores: Sequence[Store], found: Contraction, machine: Machine) -> frozenset[Buffer]:
+    """What the contraction and its stores read that is too large to be expected in the
+    cache.
+    """
+    read = {node.params[0] for node in ir.scalars(Kernel(tuple(stores))) if node.op == "read"}
+    return frozenset(b for b in read if _size(b) >= machine.cache_bytes)
+
+
+def _size(buffer: Buffer) -> int:
+    return typical(count(buffer.shape)) * buffer.dtype.size

@@ -1,0 +1,154 @@
+"""Which axis of the stores is a vector: the one along which memory is read and written
+in the fewest vectors, lanes that hold nothing included.
+
+    y[i, j] = x[i, j] + b[j]     along j: 2 loads and a store for each vector of results
+                                 along i: 16 elements of x and of y, one by one
+
+A store that runs across the vector may turn squares of values in registers (crosswise
+stores), and a factor of a contraction may be read from a panel (`contract`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from exprgrad.graph.dims import Size
+from exprgrad.graph.node import walk
+from exprgrad.loop import ir
+from exprgrad.loop.contract import Contraction, contraction, panels
+from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.ir import Axis, Scalar, Store
+
+# In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
+# that turn a square of vectors.
+HORIZONTAL = 12
+TURN = 4
+GUARD = 0.7  # making the mask of a guarded read, in vectors read
+
+
+def vector_axis(
+    stores: list[Store],
+    own: tuple[Axis, ...],
+    reduces: list[Scalar],
+    lanes: int,
+    machine: Machine,
+) -> Axis | None:
+    """The axis of the store along which memory is read and written best, the last where
+    they are equal; none where vectors run better along the summed axes.
+    """
+    candidates = [axis for axis in reversed(own) if _may_be_vector(axis, stores)]
+    if not candidates:
+        return None
+    costs = {axis: cost(stores, axis, own, lanes, machine) for axis in candidates}
+    best = min(candidates, key=lambda axis: costs[axis])
+    return best if costs[best] <= cost_across(stores, reduces, lanes) else None
+
+
+def _may_be_vector(axis: Axis, stores: list[Store]) -> bool:
+    if axis.extent == 1 or is_ordered(axis, stores):
+        return False
+    return all(s.place().factor_of(axis) is not None for s in stores)
+
+
+def is_ordered(axis: Axis, stores: list[Store]) -> bool:
+    """Whether iterations of the axis depend on one another."""
+    return any(axis in store.ordered for store in stores)
+
+
+def sums_lanes(node: Scalar) -> bool:
+    """Whether a reduction may run along a vector of its last axis."""
+    axis = node.params[1][-1]
+    reads = [n for n in walk(node.args) if n.op == "read"]
+    inside = any(n.op == "reduce" and axis in ir.free_axes(n) for n in walk(node.args))
+    unit = all(ir.offset(n).factor_of(axis) in (0, 1) for n in reads)
+    return not inside and unit and axis.extent != 1
+
+
+def cost(
+    stores: list[Store], axis: Axis, own: tuple[Axis, ...], lanes: int, machine: Machine
+) -> float:
+    """Reading and writing vectors along an axis of the stores, weighed by how often."""
+    total = 0.0
+    found = contraction(stores, axis)
+    copied = set(panels(found, machine)) if found is not None else set()
+    for store in stores:
+        turned = own if found is None else ()
+        total += _write(store, axis, turned, lanes) * points(store.axes)
+        for node, around in _reads(store):
+            load = _from_panel(found) if node in copied else _load(node, axis, lanes)
+            total += load * points(around)
+    return total / (lanes * _filled(axis.extent, lanes))
+
+
+def cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float:
+    """The same when vectors run along the summed axes and the rest is done by element."""
+    if not any(sums_lanes(node) for node in reduces):
+        return inf
+    total = 0.0
+    filled = min(_filled(node.params[1][-1].extent, lanes) for node in reduces)
+    for store in stores:
+        total += 2 * points(store.axes)
+        for _, around in _reads(store):
+            inside = around > set(store.axes)
+            total += points(around) / (lanes * filled if inside else 1)
+    return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
+
+
+def _write(store: Store, axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
+    if store.place().factor_of(axis) == 1:
+        return 1.0
+    return float(TURN + 1 if may_turn(store, axis, own, lanes) else lanes)
+
+
+def side_of(store: Store, vector: Axis) -> Axis | None:
+    """The axis along which a store's memory runs, if it is not the vector."""
+    return next(
+        (a for a in store.axes if a is not vector and store.place().factor_of(a) == 1),
+        None,
+    )
+
+
+def may_turn(store: Store, vector: Axis, own: tuple[Axis, ...], lanes: int) -> bool:
+    """Whether a store may turn squares of vectors along `vector`."""
+    side = side_of(store, vector)
+    if side is None or store.accumulate or side in store.ordered or side not in own:
+        return False
+    return typical(side.extent) >= lanes // 2
+
+
+def _load(node: Scalar, axis: Axis, lanes: int) -> float:
+    """What a read costs for each vector, and its mask where that differs by lane."""
+    factor = ir.offset(node).factor_of(axis)
+    cost = 0.3 if factor == 0 else 1.0 if factor == 1 else float(lanes)
+    guard = ir.read_parts(node)[3]
+    if guard is None or (factor != 0 and axis not in ir.free_axes(guard)):
+        return cost
+    return cost + GUARD
+
+
+def _from_panel(found: Contraction | None) -> float:
+    """A vector of a panel, and its share in what turning and storing it took."""
+    return 1.0 + (TURN + 2) / typical(found.rows.extent) if found is not None else 1.0
+
+
+def _reads(store: Store) -> Iterable[tuple[Scalar, frozenset[Axis]]]:
+    """Each read under the store, with the axes of all loops around it."""
+    stack = [(store.value, frozenset(store.axes))]
+    seen: set[tuple[Scalar, frozenset[Axis]]] = set()
+    while stack:
+        node, around = stack.pop()
+        if (node, around) in seen:
+            continue
+        seen.add((node, around))
+        if node.op == "read":
+            yield node, around
+        if node.op == "reduce":
+            around = ir.free_axes(node) | set(node.params[1])
+        stack += [(argument, around) for argument in node.args]
+
+
+def _filled(extent: Size, lanes: int) -> float:
+    """The share of lanes that hold an element."""
+    n = typical(extent)
+    return n / (-(-n // lanes) * lanes) if n else 1.0
