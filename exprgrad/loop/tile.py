@@ -23,6 +23,12 @@ STEP = 0.25
 PAGE = 2.0
 LATENCY = 8.0
 VECTORS = (1, 2, 4)
+# The most rows of a tile, and the rows where their number is not known: one and the same
+# in most kernels, so that threads divide the mini-batch alike and need not wait between
+# two of them. One vector wide, tiles of many rows are as high as it takes to have enough
+# sums under way.
+COMMON = 6
+MANY = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,16 @@ def tile(panel: Panel, registers: int, widest: int = VECTORS[-1]) -> tuple[int, 
         (most, wide)
         for wide in VECTORS
         if wide <= min(widest, max(1, panel.vectors))
-        for most in range(1, _most(wide, registers) + 1)
+        for most in _heights(panel, wide, _most(wide, registers))
     ]
     return min(tiles, key=lambda t: (_time(panel, *t), t[0] * t[1]))
+
+
+def _heights(panel: Panel, wide: int, most: int) -> list[int]:
+    if not panel.known:
+        return [min(COMMON, most)]
+    high = 2 * COMMON if wide == 1 and panel.rows >= MANY else COMMON
+    return list(range(1, min(most, high) + 1))
 
 
 def _most(vectors: int, registers: int) -> int:

@@ -10,7 +10,7 @@ from exprgrad.loop.tile import Panel, tile
     [
         (784, 64, 32, (6, 4)),  # 24 accumulators of 32 registers
         (1, 64, 32, (1, 4)),  # one row: as many vectors as there are sums under way
-        (784, 1, 32, (14, 1)),
+        (784, 1, 32, (12, 1)),
         (784, 64, 16, (6, 2)),  # 12 accumulators, two vectors, one repeated element
     ],
 )
@@ -25,7 +25,7 @@ def test_accumulators_vectors_and_a_repeated_element_have_registers(registers: i
             for known in (True, False):
                 tall, wide = tile(Panel(rows, vectors, known), registers)
                 assert tall * wide + wide + 1 <= registers
-                assert tall <= rows or not known
+                assert known or tall <= 6
 
 
 def test_a_panel_may_be_no_wider_than_asked() -> None:
