@@ -109,7 +109,7 @@ class Emitter:
         bound = level.axes[columns]
         for factor in self.scheduled.panels.get(columns, ()):
             around = {axis for each in level.outward() for axis in each.axes}
-            summed = [axis for axis in ir.offset_axes(factor) if axis not in around]
+            summed = [axis for axis in _moved_by(factor) if axis not in around]
             panel = panel_of(factor, columns, bound, summed)
             self.on_stack[panel.memory] = self._room(factor, panel)
             how = {**self.scheduled.how, **panel.how}
@@ -331,6 +331,11 @@ def _place(node: Scalar, level: Level, point: Point) -> tuple[Level, tuple[objec
     if not axes:
         return home, (node,)
     return home, (node, *(point.get(axis, 0) for axis in home.tiled(axes)))
+
+
+def _moved_by(node: Scalar) -> list[Axis]:
+    """The axes by which a read moves, in the order of its index."""
+    return [atom.params[0] for atom, _ in ir.offset(node).terms if atom.op == "axis"]
 
 
 def _from_the_front(code: Code, kind: Kind, index: str, size: str) -> str:

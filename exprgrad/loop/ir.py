@@ -349,11 +349,6 @@ def offset(node: Scalar) -> Affine:
     return _offsets[node]
 
 
-def offset_axes(node: Scalar) -> list[Axis]:
-    """The axes by which a read moves, in the order of its index."""
-    return [atom.params[0] for atom, _ in offset(node).terms if atom.op == "axis"]
-
-
 def flat(view: Shape, index: Sequence[Scalar]) -> Affine:
     """The row-major position of `index` in an array of shape `view`."""
     terms: dict[Scalar, Size] = {}
