@@ -101,6 +101,19 @@ def test_the_table_compares_with_the_best_and_shows_the_least() -> None:
                          "3.00 (4.50)", "67%"]  # fmt: skip
 
 
+def test_with_one_number_of_threads_one_column_says_how_far_ahead() -> None:
+    results = [Result("exprgrad", 1, [1e-6]), Result("a", 1, [2e-6])]
+    head, _, row = table({"W1": results}).split("\n")
+    assert head == "| workload | exprgrad | a | ahead | share of limit |"
+    assert row.endswith("| 1.00 (1.00) | 2.00 (2.00) | 2.00 (2.00) | - |")
+
+
+def test_the_page_on_speed_speaks_of_every_workload() -> None:
+    page = (FOLDER.parent.parent / "docs" / "speed.md").read_text()
+    rows = [f"\n| {name}: {w.title} |" for name, w in WORKLOADS.items()]
+    assert [row for row in rows if row not in page] == []
+
+
 def test_what_is_missing_or_wrong_is_named() -> None:
     missing = Result("torch:eager", 1, why="No module named 'torch'")
     wrong = Result("b", 1, [1e-6], error=0.1)

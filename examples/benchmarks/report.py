@@ -39,13 +39,16 @@ def table(found: Mapping[str, Sequence[Result]]) -> str:
     """
     peers = list(dict.fromkeys(r.peer for rows in found.values() for r in rows if r.times))
     peers = [OURS, *(peer for peer in peers if peer != OURS)]
-    head = ["workload", *peers, "ahead", "ahead, 1 thread", "share of limit"]
+    counts = {r.threads for rows in found.values() for r in rows}
+    ahead = {"ahead": None} | ({"ahead, 1 thread": 1} if len(counts) > 1 else {})
+    head = ["workload", *peers, *ahead, "share of limit"]
     lines = [_row(head), _row(["---"] * len(head))]
     for name, rows in found.items():
         best = {peer: _best(rows, peer) for peer in peers}
         cells = [_time(best[peer]) for peer in peers]
         title = f"{name}: {WORKLOADS[name].title}"
-        lines.append(_row([title, *cells, _ahead(rows), _ahead(rows, 1), _share(best[OURS])]))
+        cells += [_ahead(rows, threads) for threads in ahead.values()]
+        lines.append(_row([title, *cells, _share(best[OURS])]))
     return "\n".join(lines)
 
 
