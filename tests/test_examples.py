@@ -44,6 +44,12 @@ def test_example(example: Path) -> None:
     assert python(str(example)).stdout
 
 
+def test_compile_time_is_shown_stage_by_stage() -> None:
+    script = ROOT / "examples" / "benchmarks" / "compile_time.py"
+    shown = python(str(script), "layers25", EXPRGRAD_CACHE="0").stdout.splitlines()
+    assert {"simplify", "fuse", "llvm", "operations", "seconds"} <= {s.split()[0] for s in shown}
+
+
 def test_the_digits_are_shown_as_they_are_learned() -> None:
     run = python(str(DIGITS))
     assert run.stdout.startswith("loss\n")

@@ -1,11 +1,12 @@
 """How long it takes until the first step has run: by model, and by number of nodes.
 
-    python examples/benchmarks/compile_time.py            # the tables of docs/compile_time.md
+    python examples/benchmarks/compile_time.py            # the table of docs/compile_time.md
     python examples/benchmarks/compile_time.py lenet      # one model, in this process
 
 Each time is that of a fresh process, from the first expression to the end of the first
-training step (imports left out): "cold" finds no compiled code on the disk, "warm"
-what a cold process has left there.
+training step (imports left out), in seconds of the processor, which other programs
+disturb least: "cold" finds no compiled code on the disk, "warm" what a cold process has
+left there. With one model the milliseconds of each stage are shown, too.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import exprgrad as eg
 import exprgrad.inspect.explain
 import exprgrad.nn
 import exprgrad.train.trainer
+from exprgrad.graph.node import walk
 
-REPEATS = 5
+REPEATS = 3
 Step = Callable[[], object]
 
 
@@ -122,10 +124,13 @@ MODELS: dict[str, Callable[[], object]] = {
 
 def measured(name: str) -> dict[str, float]:
     """Milliseconds of each stage, and seconds until the first step was done."""
-    start = time.perf_counter()
+    start = time.process_time()
     made = MODELS[name]()
-    seconds = time.perf_counter() - start
-    return {**eg.explain(made).milliseconds, "seconds": seconds}
+    seconds = time.process_time() - start
+    program = made.program if isinstance(made, eg.Trainer) else made
+    outputs = program.outputs.values() if made is not program else [program.outputs]
+    operations = len(walk([*outputs, *program.updates.values()]))
+    return {**eg.explain(made).milliseconds, "operations": operations, "seconds": seconds}
 
 
 def in_a_process(name: str, cache: str) -> dict[str, float]:
@@ -147,18 +152,17 @@ def best(name: str, cache: str, repeats: int = REPEATS) -> dict[str, float]:
 
 
 def table() -> None:
-    """Cold and warm seconds of each model; where the time of a cold start goes."""
-    shown = ["gradient", "simplify", "fuse", "schedule", "emit", "llvm"]
-    print("| program | cold, s | warm, s | " + " | ".join(f"{s}, ms" for s in shown) + " |")
-    print("|---" * (3 + len(shown)) + "|")
+    """Cold and warm seconds of each model, and how they grow with the graph."""
+    print("| program | operations | cold, s | a thousand operations, cold, s | warm, s |")
+    print("|---" * 5 + "|")
     for name in MODELS:
-        repeats = REPEATS if name in ("mlp", "lenet", "rbm") else 2
         with tempfile.TemporaryDirectory() as folder:
-            cold = best(name, "0", repeats)
+            cold = best(name, "0")
             in_a_process(name, folder)
-            warm = best(name, folder, repeats)
-        stages = " | ".join(f"{cold.get(stage, 0):.0f}" for stage in shown)
-        print(f"| {name} | {cold['seconds']:.2f} | {warm['seconds']:.3f} | {stages} |")
+            warm = best(name, folder)["seconds"]
+        nodes, seconds = cold["operations"], cold["seconds"]
+        each = 1e3 * seconds / nodes
+        print(f"| {name} | {nodes:.0f} | {seconds:.2f} | {each:.2f} | {warm:.3f} |", flush=True)
 
 
 if __name__ == "__main__":
