@@ -13,7 +13,14 @@ from exprgrad.graph import dims
 from exprgrad.graph.dims import Shape, Size
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Affine, Axis, Buffer, Kernel, Scalar
-from exprgrad.loop.place import COSTS
+
+# Arithmetic that an element costs where it is computed again, in additions.
+COSTS = {
+    "divide": 4, "floor_divide": 8, "remainder": 8, "pow": 40, "exp": 12, "expm1": 20,
+    "log": 20, "log1p": 24, "sqrt": 6, "rsqrt": 8, "tanh": 20, "sigmoid": 16,
+    "softplus": 30, "erf": 30, "sin": 20, "cos": 20, "random": 60, "cast": 0,
+    "bound": 0, "equal": 0, "less": 0, "gather": 3, "again": 0,
+}  # fmt: skip
 
 # What a named dimension counts for where nothing is assumed: a mini-batch.
 TYPICAL = 64

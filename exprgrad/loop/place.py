@@ -8,14 +8,9 @@ from exprgrad.graph.dims import Shape, Size
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.cost import COSTS
+from exprgrad.loop.keep import VIEWS, keep, values
 
-# Arithmetic that an element costs where it is computed again, in additions.
-COSTS = {
-    "divide": 4, "floor_divide": 8, "remainder": 8, "pow": 40, "exp": 12, "expm1": 20,
-    "log": 20, "log1p": 24, "sqrt": 6, "rsqrt": 8, "tanh": 20, "sigmoid": 16,
-    "softplus": 30, "erf": 30, "sin": 20, "cos": 20, "random": 60, "cast": 0,
-    "bound": 0, "equal": 0, "less": 0, "gather": 3, "again": 0,
-}  # fmt: skip
 CHEAP = 2
 # Scalars of one kernel. Longer expressions are stored on the way, which costs little beside
 # computing them, so that all stages and LLVM take time in proportion to their length.
@@ -30,14 +25,16 @@ HAVE_MEMORY = {"input", "parameter", "state"}
 
 def place(outputs: Iterable[Tensor]) -> set[Tensor]:
     """The tensors that are stored: outputs, reductions, what is read more than once and
-    costs more than a few additions to compute again, and parts of long expressions.
+    costs more than a few additions to compute again, parts of long expressions, and what
+    `keep` puts in the place of reductions.
     """
     outputs = list(outputs)
-    readers = _readers(outputs)
+    nodes = walk(outputs)
+    readers = _readers(nodes)
     placed = {t for t in outputs if not _is_memory(t)}
     cost: dict[Tensor, int] = {}
     length: dict[Tensor, int] = {}
-    for node in walk(outputs):
+    for node in nodes:
         for argument in _read_freely(node):
             base = _under_views(argument, placed)
             if not _is_memory(base) and cost[base] > 0:
@@ -53,22 +50,16 @@ def place(outputs: Iterable[Tensor]) -> set[Tensor]:
             placed.add(node)
         if node.op == "reshape" and not is_split(node.args[0].shape, node.shape):
             placed |= {a for a in node.args if not _is_memory(a)}
-    return placed
+    return placed | keep(nodes, {t for t in placed if OPS[t.op].group != "reduce"})
 
 
-def _readers(outputs: list[Tensor]) -> dict[Tensor, list[Tensor]]:
+def _readers(nodes: list[Tensor]) -> dict[Tensor, list[Tensor]]:
     """The nodes that read the value of each."""
-    found: dict[Tensor, list[Tensor]] = {}
-    for node in walk(outputs):
-        found.setdefault(node, [])
-        for argument in dict.fromkeys(_values(node)):
+    found: dict[Tensor, list[Tensor]] = {node: [] for node in nodes}
+    for node in nodes:
+        for argument in dict.fromkeys(values(node)):
             found[argument].append(node)
     return found
-
-
-def _values(node: Tensor) -> tuple[Tensor, ...]:
-    """The arguments whose values are read: `again` only waits for its second."""
-    return node.args[:1] if node.op == "again" else node.args
 
 
 def _is_memory(node: Tensor) -> bool:
@@ -80,7 +71,7 @@ def _cost(node: Tensor, placed: set[Tensor], cost: dict[Tensor, int]) -> int:
     if _is_memory(node) or _under_views(node, placed) in placed:
         return 0
     own = COSTS.get(node.op, 1 if OPS[node.op].group == "elementwise" else 0)
-    args = _values(node)
+    args = values(node)
     return own + sum(0 if _under_views(a, placed) in placed else cost[a] for a in args)
 
 
@@ -108,11 +99,8 @@ def _repeats_inside(node: Tensor) -> bool:
     return bool(kept) and any(axis < kept[-1] for axis in axes)
 
 
-_VIEWS = {"reshape", "permute", "slice", "pad", "expand", "window"}
-
-
 def _under_views(node: Tensor, placed: set[Tensor]) -> Tensor:
-    while node.op in _VIEWS and node not in placed:
+    while node.op in VIEWS and node not in placed:
         node = node.args[0]
     return node
 

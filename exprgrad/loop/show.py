@@ -22,9 +22,9 @@ from exprgrad.graph.node import walk
 from exprgrad.graph.spelling import SIGN, SPELLINGS, SUM, Text, size_text
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop import ir
+from exprgrad.loop.cost import COSTS
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.lower import Target, lower
-from exprgrad.loop.place import COSTS
 from exprgrad.loop.schedule import SERIAL, Scheduled
 
 LONGEST = 60  # of a formula that is written in place
