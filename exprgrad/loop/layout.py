@@ -87,6 +87,7 @@ class Search:
             {buffer: _innermost(buffer, axis) for buffer, axis in each}
             for each in _classes(everything)
             if all(_is_long(buffer.shape[axis], steady) for buffer, axis in each)
+            and any(axis + 1 != len(buffer.shape) for buffer, axis in each)
         ]
         self.classes += [
             {copy: _innermost(copy, len(copy.shape) - 1)}

@@ -52,6 +52,7 @@ def lower(
     for tensor, target in outputs:
         if target.slot is None and tensor in state.placed and tensor not in state.memory.buffers:
             state.memory.buffers[tensor] = target.buffer
+            _store_below(state, tensor, target.buffer)
     for node in walk(roots):
         if node.op in HAVE_MEMORY or (node.op == "constant" and node.shape):
             state.memory.buffers[node] = _leaf_buffer(state, node)
@@ -68,6 +69,18 @@ def lower(
     return state.kernels, state.memory.buffers
 
 
+def _store_below(state: Lowering, tensor: Tensor, buffer: Buffer) -> None:
+    """Let what an output only sees under another shape be stored in its place at once."""
+    base = tensor
+    while base.op == "reshape":
+        base = base.args[0]
+    if base is tensor or base.op in {*HAVE_MEMORY, *SPECIAL, "constant"}:
+        return
+    if base not in state.memory.buffers:
+        state.memory.buffers[base] = buffer
+        state.placed = (state.placed | {base}) - {tensor}
+
+
 def _leaf_buffer(state: Lowering, node: Tensor) -> Buffer:
     if node.op == "constant":
         return Buffer(state.name("constant"), node.shape, node.dtype, "constant", node)
@@ -81,7 +94,9 @@ def _kernel(state: Lowering, node: Tensor, buffer: Buffer) -> Kernel:
         return special(state, node, buffer)
     axes = axes_of(node.shape)
     index = values_of(axes)
-    return Kernel((Store(buffer, axes, index, computed(state.memory, node, index)),))
+    view = None if buffer.shape == node.shape else node.shape
+    value = computed(state.memory, node, index)
+    return Kernel((Store(buffer, axes, index, value, view=view),))
 
 
 def _copy(state: Lowering, tensor: Tensor, target: Target) -> Kernel:

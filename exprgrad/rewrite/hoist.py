@@ -159,6 +159,42 @@ def _reduced_below(node: Tensor) -> Tensor:
     return expanded(reduced(node.op, x.args[0], inner), node.shape, left)
 
 
+def unwindow_of_reshape(node: Tensor) -> Tensor | None:
+    """unwindow(reshape(x)) -> reshape(unwindow(x)) where reshape leaves its axes"""
+    x, (axis, n, stride, dilation) = node.args[0], node.params
+    if x.op != "reshape":
+        return None
+    inner = _kept(x, axis)
+    if inner is None or _kept(x, x.ndim - 1) != x.args[0].ndim - 1:
+        return None
+    below = apply("unwindow", x.args, (inner, n, stride, dilation))
+    return reshaped(below, node.shape)
+
+
+def slice_of_reshape(node: Tensor) -> Tensor | None:
+    """slice(reshape(x)) -> reshape(slice(x)) where reshape leaves what is cut"""
+    x, (starts, steps, shape) = node.args[0], node.params
+    if x.op != "reshape":
+        return None
+    cut = [a for a in range(x.ndim) if (starts[a], steps[a]) != (0, 1) or shape[a] != x.shape[a]]
+    places = {axis: _kept(x, axis) for axis in cut}
+    if None in places.values() or len(set(places.values())) < len(cut):
+        return None
+    below = x.args[0]
+    bounds = [list(part) for part in ((0,) * below.ndim, (1,) * below.ndim, below.shape)]
+    for axis, place in places.items():
+        for part, given in zip(bounds, (starts, steps, shape), strict=True):
+            part[place or 0] = given[axis]
+    return reshaped(apply("slice", (below,), tuple(map(tuple, bounds))), node.shape)
+
+
+def _kept(x: Tensor, axis: int) -> int | None:
+    """Which axis of what a reshape has been given is this axis of its result."""
+    source, before = x.args[0].shape, count(x.shape[:axis])
+    same = (k for k, n in enumerate(source) if n == x.shape[axis])
+    return next((k for k in same if count(source[:k]) == before), None)
+
+
 _BELOW: list[Rewrite] = [
     elementwise_of_expand,
     elementwise_of_reshape,
@@ -177,6 +213,8 @@ HOISTS: dict[str, list[Rewrite]] = {
     "sum": [*_REDUCE, sum_of_expand],
     "max": [*_REDUCE, extreme_of_expand],
     "min": [*_REDUCE, extreme_of_expand],
+    "unwindow": [unwindow_of_reshape],
+    "slice": [slice_of_reshape],
 }
 
 RULES = rules_of(HOISTS)

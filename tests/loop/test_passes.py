@@ -82,17 +82,19 @@ def test_an_update_is_part_of_its_gradients_kernel():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"stride": 2, "padding": 1}, {"dilation": 2}], ids=str
+    "options",
+    [{}, {"stride": 2, "padding": 1}, {"dilation": 2}, {"groups": 3}, {"batch": 1}],
+    ids=str,
 )
 def test_a_convolutions_gradient_keeps_no_windows(options):
-    image, kernel = (
-        eg.input("image", ("batch", 3, 16, 16)),
-        eg.parameter("k", (8, 3, 3, 3)),
-    )
+    options = dict(options)
+    batch, groups = options.pop("batch", "batch"), options.get("groups", 1)
+    image = eg.input("image", (batch, 3, 16, 16))
+    kernel = eg.parameter("k", (9, 3 // groups, 3, 3))
     result = eg.conv2d(image, kernel, **options)
     loss = eg.sum(eg.tanh(result))
     made = stages([loss, *eg.grad(loss, [kernel, image])])
-    assert all(len(b.shape) <= 4 for b in temporaries(made))
+    assert all(len(b.shape) <= 4 + (groups > 1) for b in temporaries(made))
     activations = max(32 * 3 * 18 * 18, math.prod((32, *result.shape[1:])))
     assert max(map(elements, temporaries(made))) <= activations
 

@@ -33,6 +33,11 @@ MOVES = [
     (over(s, (4, 3)).reshape((4, 1, 3)), over(s, (4, 1, 3))),
     (over(over(s, (4, 3)), (2, 4, 3)), over(s, (2, 4, 3))),
     (apply("expand", (s,), ((1, 3), (0,))), s.reshape((1, 3))),
+    (t.reshape((2, 2, 3, 2))[:, :, 1:, ::2], t[:, 1:, ::2].reshape((2, 2, 2, 1))),
+    (
+        apply("unwindow", (t.reshape((2, 2, 1, 3, 2)),), (3, 4, 1, 1)),
+        apply("unwindow", (t,), (1, 4, 1, 1)).reshape((2, 2, 1, 4)),
+    ),
     (t.permute_dims((1, 0, 2)).permute_dims((1, 0, 2)), t),
     (t.permute_dims((1, 2, 0)).permute_dims((1, 2, 0)), t.permute_dims((2, 0, 1))),
     (one.T, one.reshape((1, "n"))),
