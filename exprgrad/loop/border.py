@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from math import inf
 
 from exprgrad.graph.dims import Size
+from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.cost import Machine
 from exprgrad.loop.ir import Affine, Axis, Kernel, Store
@@ -34,23 +34,26 @@ def cut(kernels: Sequence[Kernel], machine: Machine) -> list[Kernel]:
 
 
 def _cut(kernel: Kernel, machine: Machine) -> Kernel:
+    """A kernel in pieces; the one inside may have another tile, and is cut again."""
     axes = kernel.stores[0].axes
-    tried = list(_conditions(kernel))
     same = all(s.axes == axes and not (s.ordered or s.accumulate) for s in kernel.stores)
-    if not same or not tried:
+    if not same or not any(True for _ in _conditions(kernel.stores)):
         return kernel
     scheduled = schedule(kernel, machine)
     tiles = [a for a in axes if scheduled.of(a).tile > 1 and not scheduled.of(a).vector]
+    stores = list(kernel.stores)
     for axis in tiles:
-        low, high = _interior(tried, axis)
+        low, high = _interior(list(_conditions(stores)), axis)
         if high - low >= LEAST and (low > 0 or high != axis.extent):
-            return Kernel(tuple(_pieces(kernel, axis, (0, low, high, axis.extent))))
+            before, after = _piece(stores, axis, 0, low), _piece(stores, axis, high, axis.extent)
+            inside = _cut(Kernel(tuple(_piece(stores, axis, low, high))), machine)
+            return Kernel((*before, *inside.stores, *after))
     return kernel
 
 
-def _conditions(kernel: Kernel) -> Iterator[Affine]:
+def _conditions(stores: Sequence[Store]) -> Iterator[Affine]:
     """What sums ask of their iterations, as values that must not be negative."""
-    for node in ir.scalars(kernel):
+    for node in walk(store.value for store in stores):
         if ir.summed_product(node) is not None:
             condition, _ = ir.condition_of(node.args[0])
             for each in conjuncts(condition):
@@ -77,15 +80,14 @@ def _interior(tried: list[Affine], axis: Axis) -> tuple[int, int]:
     return low, high
 
 
-def _pieces(kernel: Kernel, axis: Axis, ends: Sequence[Size]) -> Iterator[Store]:
-    for start, stop in pairwise(ends):
-        if start == stop:
-            continue
-        own = {a: Axis(a.name, a.extent) for a in kernel.stores[0].axes}
-        own[axis] = Axis(axis.name, stop - start)
-        images = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
-        images[ir.axis_value(axis)] = ir.add(ir.axis_value(own[axis]), ir.size(start))
-        for store in kernel.stores:
-            moved = ir.replaced(store, images, own)
-            (value,) = folded([moved.value])
-            yield replace(moved, value=value)
+def _piece(stores: list[Store], axis: Axis, start: Size, stop: Size) -> list[Store]:
+    """Stores of the iterations from `start` to `stop`, in loops of their own."""
+    if start == stop:
+        return []
+    own = {a: Axis(a.name, a.extent) for a in stores[0].axes}
+    own[axis] = Axis(axis.name, stop - start)
+    images = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
+    images[ir.axis_value(axis)] = ir.add(ir.axis_value(own[axis]), ir.size(start))
+    moved = [ir.replaced(store, images, own) for store in stores]
+    values = folded([store.value for store in moved])
+    return [replace(s, value=value) for s, value in zip(moved, values, strict=True)]
