@@ -100,7 +100,7 @@ def _may_be_copied(
     factor: Scalar, summed: tuple[Axis, ...], columns: Axis, machine: Machine
 ) -> bool:
     """Whether a panel one vector wide has a size known beforehand and fits the cache."""
-    if factor.op != "read" or not isinstance(columns.extent, int):
+    if factor.op != "read" or not isinstance(columns.extent, int) or _is_window(factor):
         return False
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
     place = ir.offset(factor)
@@ -109,6 +109,11 @@ def _may_be_copied(
     if any(place.factor_of(a) is None for a in (*used, columns)):
         return False
     return points(used) * machine.vector_bytes <= machine.cache_bytes // 2
+
+
+def _is_window(factor: Scalar) -> bool:
+    """Whether an index is made of several axes: a panel would repeat what it holds."""
+    return any(len(ir.affine(index).terms) > 1 for index in ir.read_parts(factor)[2])
 
 
 def widest_panel(factor: Scalar, summed: tuple[Axis, ...], machine: Machine) -> int:
