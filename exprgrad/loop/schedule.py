@@ -35,6 +35,7 @@ from exprgrad.loop.tile import Panel, tile
 from exprgrad.loop.vector import (
     cost,
     cost_across,
+    element_bytes,
     is_ordered,
     may_turn,
     side_of,
@@ -161,12 +162,6 @@ def price(kernel: Kernel, machine: Machine) -> float:
         across = cost_across(stores, reduces, lanes)
         total += across if across < inf else cost(stores, Axis("none", 1), own, 1, machine)
     return total
-
-
-def element_bytes(kernel: Kernel) -> int:
-    """The size of the widest floating-point element computed with."""
-    sizes = [n.dtype.size for n in ir.scalars(kernel) if n.dtype.kind == "f"]
-    return max(sizes, default=8)
 
 
 # Vectors and tiles

@@ -18,13 +18,19 @@ from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.contract import Contraction, contraction, panels
 from exprgrad.loop.cost import Machine, points, typical
-from exprgrad.loop.ir import Axis, Scalar, Store
+from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 
 # In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
 # that turn a square of vectors.
 HORIZONTAL = 12
 TURN = 4
 GUARD = 0.7  # making the mask of a guarded read, in vectors read
+
+
+def element_bytes(kernel: Kernel) -> int:
+    """The size of the widest floating-point element computed with."""
+    sizes = [n.dtype.size for n in ir.scalars(kernel) if n.dtype.kind == "f"]
+    return max(sizes, default=8)
 
 
 def vector_axis(

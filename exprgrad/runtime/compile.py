@@ -24,6 +24,7 @@ from exprgrad.loop.cost import TYPICAL, Machine, assuming, terms
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.ir import Buffer, Kernel, scalars
 from exprgrad.loop.layout import arrange
+from exprgrad.loop.lift import lift
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
@@ -150,7 +151,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
     divided = run("divide", lambda: divide(fused), check=check_kernels)
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
-    parts = run("split", lambda: split(cut(arranged, machine)), check=check_kernels)
+    parts = run("split", lambda: lift(split(cut(arranged, machine)), machine), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     tiled = run("schedule", lambda: [schedule(k, machine) for k in ordered])
     phases = run("phases", lambda: into_phases(tiled), _show_phases)

@@ -18,6 +18,7 @@ from exprgrad.loop.fuse import fuse
 from exprgrad.loop.interpret import interpret
 from exprgrad.loop.ir import Buffer, Kernel
 from exprgrad.loop.layout import arrange
+from exprgrad.loop.lift import lift
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.order import order
 from exprgrad.loop.phases import into_phases
@@ -81,7 +82,7 @@ def stages(
     }
     fused = fuse(interleave(lowered))
     arranged = arrange(divide(fused), machine, {"batch"})
-    parts = split(cut(arranged, machine))
+    parts = lift(split(cut(arranged, machine)), machine)
     ordered = order(parts, states)
     phases = into_phases([schedule(kernel, machine) for kernel in ordered])
     return Stages(lowered, fused, parts, ordered, phases, results, states)

@@ -1,0 +1,86 @@
+"""What follows a sum whose lanes are added up gets a loop of its own, if it is long.
+
+    for i < batch:
+        z[i] = sigmoid(sum over u < 30: x[i, u] * w[u])       16 rows take 16 sigmoids
+    ->
+    for i < batch:
+        s[i] = sum over u < 30: x[i, u] * w[u]
+    for i < batch:
+        z[i] = sigmoid(s[i])                                  16 rows take one, of a vector
+
+Vectors run along the summed axis there, so that what is computed of the sum would be
+computed row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exprgrad.graph.node import walk
+from exprgrad.loop import ir
+from exprgrad.loop.cost import COSTS, Machine, typical
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.vector import element_bytes, vector_axis
+
+# Additions by row from which on a loop of their own is worth storing the sums.
+LONG = 12
+# Rows from which on most lanes of a vector are filled.
+ROWS = 8
+
+
+def lift(kernels: Sequence[Kernel], machine: Machine) -> list[Kernel]:
+    """`kernels` with such loops taken apart."""
+    return [part for kernel in kernels for part in _parts(kernel, machine)]
+
+
+def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
+    for axes in dict.fromkeys(store.axes for store in kernel.stores):
+        stores = [store for store in kernel.stores if store.axes == axes]
+        if _is_worth_it(kernel, stores, machine):
+            return _taken_apart(kernel, stores)
+    return [kernel]
+
+
+def _is_worth_it(kernel: Kernel, stores: list[Store], machine: Machine) -> bool:
+    axes = stores[0].axes
+    if not axes or typical(axes[-1].extent) < ROWS:
+        return False
+    if any(store.accumulate or store.ordered for store in stores):
+        return False
+    written = {store.buffer for store in stores}
+    if any(n.op == "read" and n.params[0] in written for n in ir.scalars(kernel)):
+        return False
+    after = [n for n in _after(stores) if set(axes) <= ir.free_axes(n)]
+    long = sum(COSTS.get(n.op, 1) for n in after if n.args and n.op != "read") >= LONG
+    sums = [n for n in after if n.op == "reduce"]
+    if not long or not sums:
+        return False
+    lanes = machine.lanes(element_bytes(kernel))
+    inner = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
+    return vector_axis(stores, axes, inner, lanes, machine) is None
+
+
+def _after(stores: Sequence[Store]) -> list[Scalar]:
+    """The scalars outside of all reductions, and the outermost of these."""
+    return walk((s.value for s in stores), lambda n: () if n.op == "reduce" else n.args)
+
+
+def _taken_apart(kernel: Kernel, stores: list[Store]) -> list[Kernel]:
+    """The sums, stored where the stores were; and the stores, in loops of their own."""
+    axes = stores[0].axes
+    shape = tuple(axis.extent for axis in axes)
+    place = tuple(ir.axis_value(axis) for axis in axes)
+    sums = [n for n in _after(stores) if n.op == "reduce" and set(axes) <= ir.free_axes(n)]
+    name = stores[0].buffer.name
+    made = {n: Buffer(f"{name}.sum", shape, n.dtype, "temporary") for n in sums}
+    images = {n: ir.read(buffer, shape, place) for n, buffer in made.items()}
+    first = [Store(buffer, axes, place, n) for n, buffer in made.items()]
+    before = [s for s in kernel.stores if s not in stores]
+    number = kernel.stores.index(stores[0])
+    own = {axis: Axis(axis.name, axis.extent) for axis in axes}
+    moved = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
+    after = [ir.replaced(ir.replaced(s, images, {}), moved, own) for s in stores]
+    return [
+        Kernel((*before[:number], *first, *before[number:])),
+        Kernel(tuple(after)),
+    ]
