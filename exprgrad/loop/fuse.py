@@ -161,7 +161,20 @@ def _forwarded(
                 found[node] = _guarded(node, store.value)
         elif whole or not _same_row(node, store, shared):
             return None
+        elif (source := _copied_from(node, store)) is not None:
+            found[node] = source
     return found
+
+
+def _copied_from(node: Scalar, store: Store) -> Scalar | None:
+    """What a read of a copy reads, if nothing was computed on the way: then nobody has to
+    wait until the copy is there.
+    """
+    index, guard = ir.read_parts(node)[2:]
+    places = tuple(ir.axis_value(axis) for axis in store.axes)
+    if store.value.op != "read" or store.index != places or guard is not None:
+        return None
+    return ir.substitute(store.value, dict(zip(places, index, strict=True)))
 
 
 def same_place(node: Scalar, store: Store) -> bool:

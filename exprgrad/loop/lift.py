@@ -18,11 +18,12 @@ from collections.abc import Sequence
 
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.cost import COSTS, Machine, typical
+from exprgrad.loop.cost import COSTS, Machine, points, typical, work
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.vector import element_bytes, vector_axis
 
-# Additions by row from which on a loop of their own is worth storing the sums.
+# Additions by row from which on a loop of their own is worth storing the sums, as long as
+# they are more than all that is computed in vectors.
 LONG = 12
 # Rows from which on most lanes of a vector are filled.
 ROWS = 8
@@ -51,11 +52,11 @@ def _is_worth_it(kernel: Kernel, stores: list[Store], machine: Machine) -> bool:
     if any(n.op == "read" and n.params[0] in written for n in ir.scalars(kernel)):
         return False
     after = [n for n in _after(stores) if set(axes) <= ir.free_axes(n)]
-    long = sum(COSTS.get(n.op, 1) for n in after if n.args and n.op != "read") >= LONG
-    sums = [n for n in after if n.op == "reduce"]
-    if not long or not sums:
-        return False
+    long = sum(COSTS.get(n.op, 1) for n in after if n.args and n.op not in ("read", "reduce"))
     lanes = machine.lanes(element_bytes(kernel))
+    row = work(kernel) / points(axes) / lanes
+    if long < max(LONG, row) or not any(n.op == "reduce" for n in after):
+        return False
     inner = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
     return vector_axis(stores, axes, inner, lanes, machine) is None
 

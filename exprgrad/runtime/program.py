@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,26 +52,46 @@ def address(array: Array) -> int:
         return int(array.ctypes.data)
 
 
+class Place:
+    """Where kernels find an input; an array that is given again stands there already."""
+
+    def __init__(self, source: Tensor, slots: tuple[int, ...]) -> None:
+        self.source = source
+        self._slots = slots
+        self._given: Callable[[], Array | None] = lambda: None
+
+    def enter(self, array: Array, pointers: memoryview) -> None:
+        """Let every kernel find `array`, whose memory cannot move while it is watched."""
+        if self._given() is array:
+            return
+        where = address(array)
+        for slot in self._slots:
+            pointers[slot] = where
+        self._given = ref(array)
+
+
 class Turn:
     """Locks that are all held within `with`, taken in their order."""
 
     def __init__(self, locks: Sequence[threading.Lock]) -> None:
-        self._first, *self._others = locks
-        self._held = ExitStack()
+        self._locks = tuple(locks)
 
     def __enter__(self) -> None:
-        self._first.acquire()
+        held = 0
         try:
-            for lock in self._others:
-                self._held.enter_context(lock)
+            for lock in self._locks:
+                lock.acquire()
+                held += 1
         except BaseException:
-            self.__exit__()
+            self._release(held)
             raise
 
     def __exit__(self, *_: object) -> None:
-        if self._others:
-            self._held.close()
-        self._first.release()
+        self._release(len(self._locks))
+
+    def _release(self, held: int) -> None:
+        for lock in self._locks[:held]:
+            lock.release()
 
 
 class Program:
@@ -105,7 +125,11 @@ class Program:
         self._span: Span | None = None
         self._arena = aligned(0)
         self._placed: Mapping[str, int] | None = None
-        self._inputs = [b for b in self._slots if b.role == "input"]
+        self._inputs = [
+            Place(buffer.source, tuple(slots))
+            for buffer, slots in self._slots.items()
+            if buffer.role == "input" and buffer.source is not None
+        ]
         self._kept = [self._own(buffer) for buffer in self._slots]
 
     @property
@@ -158,9 +182,8 @@ class Program:
         """
         with self._turn:
             self._place(dims)
-            for buffer in self._inputs:
-                assert buffer.source is not None
-                self._enter(buffer, address(inputs[buffer.source]))
+            for place in self._inputs:
+                place.enter(inputs[place.source], self._pointers)
             for buffer, array in zip(self.linked.tables.outputs, outputs, strict=True):
                 self._enter(buffer, address(array))
             if span != self._span:

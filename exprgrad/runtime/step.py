@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -47,13 +47,16 @@ class Epoch:
         self.names = list(outputs)
         slices = Slices(batch)
         self._order = apply("input", (), ((Dim.named(ORDER),), iota(1).dtype, ORDER))
-        self._whole = {node: _with_all_rows(node, batch) for node in inputs}
-        gathered = _gathered(self._whole, self._order, slices)
+        whole = {node: _with_all_rows(node, batch) for node in inputs}
+        gathered = _gathered(whole, self._order, slices)
         roots = [*outputs.values(), *updates.values()]
         image = replaced(roots, gathered)
         results = [image[node] for node in outputs.values()]
         changes = {state: image[new] for state, new in updates.items()}
         self.program = Program(recall(Request(results, changes, slices)))
+        self._inputs = [(node.name, whole) for node, whole in whole.items()]
+        self._sizes = list(_sizes(whole.values()))
+        self._types = [b.dtype.numpy for b in self.program.linked.tables.outputs]
         self._choice = Choice(self.program.linked.work({}), WORK_OF_STEP)
 
     def with_clock(self) -> Epoch:
@@ -88,12 +91,10 @@ class Epoch:
         Gives each output's value of each step. The arrays are read in place. Raises
         `IndexOutOfRange`; steps before the one that met a bad index have been done.
         """
-        arrays = self._arrays(data, order)
+        arrays = {whole: data[name] for name, whole in self._inputs}
+        arrays[self._order] = order
         dims = self.dims(data, order, batch_size)
-        records = [
-            np.zeros(last - first, buffer.dtype.numpy)
-            for buffer in self.program.linked.tables.outputs
-        ]
+        records = [np.zeros(last - first, dtype) for dtype in self._types]
         for start, end, threads in self._choice.slices(last - first):
             span = (first + start, first + end, len(order), batch_size)
             places = [record[start:] for record in records]
@@ -104,20 +105,18 @@ class Epoch:
         self, data: Mapping[str, Array], order: NDArray[np.int64], batch_size: int
     ) -> dict[str, int]:
         """The sizes of a step that takes `batch_size` rows."""
-        found = {
-            name: n
-            for node, array in self._arrays(data, order).items()
-            for size, n in zip(node.shape, array.shape, strict=True)
-            if isinstance(size, Dim) and str(size) in names(size)
-            for name in [str(size)]
-        }
-        return {**found, self.batch: min(batch_size, len(order))}
+        found = {size: data[name].shape[axis] for size, name, axis in self._sizes}
+        found[ORDER] = len(order)
+        found[self.batch] = min(batch_size, len(order))
+        return found
 
-    def _arrays(
-        self, data: Mapping[str, Array], order: NDArray[np.int64]
-    ) -> dict[Tensor, Array]:
-        given = {whole: data[node.name] for node, whole in self._whole.items()}
-        return {**given, self._order: order}
+
+def _sizes(whole: Iterable[Tensor]) -> Iterator[tuple[str, str, int]]:
+    """Each named size, and the input and the axis that have it."""
+    for node in whole:
+        for axis, size in enumerate(node.shape):
+            if isinstance(size, Dim) and str(size) in names(size):
+                yield str(size), node.name, axis
 
 
 def _with_all_rows(node: Tensor, batch: str) -> Tensor:
