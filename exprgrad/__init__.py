@@ -17,7 +17,7 @@ PUBLIC = {
     "exprgrad.graph.elementwise": """constant astype where full broadcast_to
         add subtract multiply divide floor_divide remainder pow maximum minimum
         negative abs sign floor exp expm1 log log1p sqrt rsqrt tanh sigmoid softplus
-        erf sin cos equal not_equal less less_equal greater greater_equal
+        erf sin cos bfloat16 equal not_equal less less_equal greater greater_equal
         logical_and logical_or logical_not""",
     "exprgrad.graph.creation": """zeros ones zeros_like ones_like arange linspace""",
     "exprgrad.graph.movement": """reshape permute_dims expand_dims squeeze pad flip

@@ -247,6 +247,15 @@ def _scatter(name: str, updates: Shape, index: Shape, n: int) -> Case:
     )
 
 
+def np_bfloat16(x: Array) -> Array:
+    """x to a multiple of 2**-8 of the power of two above it, 2**-133 at least."""
+    wide = np.asarray(x, np.float64)
+    _, exponent = np.frexp(np.where(np.isfinite(wide), wide, 1.0))
+    step = np.ldexp(1.0, np.maximum(exponent, -125) - 8)
+    with np.errstate(over="ignore"):
+        return (np.rint(wide / step) * step).astype(np.float32)
+
+
 def _logic(op: str, numpy: Any) -> list[Case]:
     return _binary(op, numpy, BOOL, differentiable=False)
 
@@ -337,6 +346,7 @@ CASES: list[Case] = [
     *_unary("erf", np.vectorize(math.erf, otypes=[float])),
     *_unary("sin", np.sin, low=-9.0, high=9.0),
     *_unary("cos", np.cos, low=-9.0, high=9.0),
+    *_unary("bfloat16", np_bfloat16, ("float32",), differentiable=False),
     *_comparison("equal", np.equal, (*NUMBERS, "bool")),
     *_comparison("not_equal", np.not_equal, (*NUMBERS, "bool")),
     *_comparison("less", np.less),

@@ -84,6 +84,13 @@ def _by_kind(floating: Spelling, whole: Spelling) -> Spelling:
     return spelling
 
 
+def _bfloat16(x: Value) -> Value:
+    """The upper half of the bits, to which a carry comes from the lower; ties to even"""
+    last = x.bits.logical_right(16) & 1
+    kept = (x.bits + 0x7FFF + last) & -0x10000
+    return select(x.is_nan, x, kept.as_float)
+
+
 def _where(condition: Value, a: Value, b: Value) -> Value:
     return select(condition, a, b)
 
@@ -141,6 +148,7 @@ SPELLINGS: dict[str, Spelling] = {
     "erf": FUNCTIONS["erf"],
     "sin": FUNCTIONS["sin"],
     "cos": FUNCTIONS["cos"],
+    "bfloat16": _bfloat16,
     "equal": lambda a, b: a.same(b),
     "not_equal": lambda a, b: a.differs(b),
     "less": lambda a, b: a < b,

@@ -70,6 +70,7 @@ BATCHED: dict[str, Shift | None] = {
     "erf": _same,
     "sin": _same,
     "cos": _same,
+    "bfloat16": _same,
     "equal": _same,
     "not_equal": _same,
     "less": _same,

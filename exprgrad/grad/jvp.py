@@ -13,7 +13,7 @@ from functools import reduce
 
 from exprgrad.errors import GraphError
 from exprgrad.grad.reverse import check_cotangents, reverse, stand_in
-from exprgrad.grad.vjp import VJP, first_extreme, total
+from exprgrad.grad.vjp import VJP, as_factor, first_extreme, total
 from exprgrad.graph.elementwise import add, like, where
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor, apply
@@ -74,8 +74,8 @@ def _picked(ts: Tangents, y: Tensor, mask: Tensor) -> Tensor:
 
 
 def dot(ts: Tangents, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """d(a . b) = da . b + a . db"""
-    da, db = ts
+    """d(a . b) = da . b + a . db, da and db rounded where a and b are"""
+    da, db = (t if t is None else as_factor(t, a, b) for t in ts)
     left = () if da is None else (apply("dot", (da, b), y.params),)
     right = () if db is None else (apply("dot", (a, db), y.params),)
     return reduce(add, left + right)
@@ -136,6 +136,7 @@ JVP: dict[str, Rule | None] = {
     "erf": slopes,
     "sin": slopes,
     "cos": slopes,
+    "bfloat16": slopes,
     "equal": None,
     "not_equal": None,
     "less": None,

@@ -18,6 +18,8 @@ Where a derivative does not exist or is not finite, these are the choices:
   What lies behind that branch multiplies this 0 by its own slope: where that is inf,
   the result is NaN, so the argument of the branch must be made harmless too.
 - cast: through floating-point types only; integers and booleans carry no gradient.
+- bfloat16: slope 1, as if nothing were rounded. A product of rounded factors has a
+  gradient whose products are of rounded factors too.
 - gather: repeated indices add up. An index, a condition, a draw: no gradient.
 - stop_gradient: none. custom: what the user's pullback says, the value is not entered.
 - again: that of its first argument; the second only says when it is computed.
@@ -32,6 +34,7 @@ from math import pi, sqrt
 from exprgrad.graph.dims import Shape, Size, count
 from exprgrad.graph.elementwise import (
     astype,
+    bfloat16,
     cos,
     equal,
     exp,
@@ -78,6 +81,21 @@ def total(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 def stretch(x: Tensor, shape: Shape, axes: tuple[int, ...]) -> Tensor:
     """`x` repeated along new axes, the transpose of `total`."""
     return apply("expand", (x,), (shape, axes)) if axes else x
+
+
+def as_factor(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`x` as it enters products with `a` or `b`: rounded where these two are."""
+    return bfloat16(x) if is_rounded(a) and is_rounded(b) else x
+
+
+def is_rounded(x: Tensor) -> bool:
+    """Whether all elements of `x` are seen to be bfloat16's."""
+    while x.op in _KEEP_VALUES:
+        x = x.args[0]
+    return x.op == "bfloat16"
+
+
+_KEEP_VALUES = frozenset("reshape expand permute pad slice window negative".split())
 
 
 # Elementwise
@@ -138,8 +156,11 @@ def cumsum(g: Tensor, y: Tensor, x: Tensor) -> Cotangents:
 
 
 def dot(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Cotangents:
-    """The contraction with its labels exchanged: "ik,kj->ij" gives "ij,kj->ik"."""
+    """The contraction with its labels exchanged: "ik,kj->ij" gives "ij,kj->ik"; g is
+    rounded where a and b are.
+    """
     la, lb, out = y.params
+    g = as_factor(g, a, b)
     return _contracted(g, out, b, lb, a, la), _contracted(g, out, a, la, b, lb)
 
 
@@ -262,6 +283,7 @@ VJP: dict[str, Rule | None] = {
     "erf": lambda g, y, x: (times(g, 2.0 / sqrt(pi) * exp(-x * x)),),
     "sin": lambda g, y, x: (times(g, cos(x)),),
     "cos": lambda g, y, x: (-times(g, sin(x)),),
+    "bfloat16": lambda g, y, x: (g,),
     "equal": None,
     "not_equal": None,
     "less": None,

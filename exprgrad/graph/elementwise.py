@@ -182,6 +182,7 @@ softplus = _unary("softplus", "log(1 + exp(x)), which never overflows.", _as_flo
 erf = _unary("erf", "The error function.", _as_float)
 sin = _unary("sin", "Sine of x in radians.", _as_float)
 cos = _unary("cos", "Cosine of x in radians.", _as_float)
+bfloat16 = _unary("bfloat16", "The float32 next to x that bfloat16 has too.", _as_float)
 
 
 def divide(a: Operand, b: Operand) -> Tensor:

@@ -38,6 +38,13 @@ def _sigmoid(n: SimpleNamespace, x: Array) -> Array:
     return np.where(x < 0, e, 1) / (1 + e)
 
 
+def _bfloat16(n: SimpleNamespace, x: Array) -> Array:
+    """The upper 16 of the 32 bits, to which a carry comes from the lower; ties to even."""
+    bits = np.asarray(x).view(np.uint32)
+    kept = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(x), x, kept.view(np.float32))
+
+
 def _bound(n: SimpleNamespace, index: Array) -> Array:
     lowest = -n.size if n.wraps else 0
     outside = index[(index < lowest) | (index >= n.size)]
@@ -138,6 +145,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "erf": lambda n, x: _erf(x).astype(x.dtype),
     "sin": lambda n, x: np.sin(x),
     "cos": lambda n, x: np.cos(x),
+    "bfloat16": _bfloat16,
     "equal": lambda n, a, b: a == b,
     "not_equal": lambda n, a, b: a != b,
     "less": lambda n, a, b: a < b,

@@ -15,7 +15,7 @@ from typing import Any
 
 from exprgrad.errors import DTypeError, ShapeError
 from exprgrad.graph.dims import Shape, Size, count, show
-from exprgrad.graph.dtype import bool_, int64
+from exprgrad.graph.dtype import bool_, float32, int64
 from exprgrad.graph.node import Type
 
 Params = tuple[Any, ...]
@@ -54,6 +54,11 @@ def _same(op: str, args: tuple[Type, ...], params: Params) -> Type:
         _require(other.shape == first.shape, op, args, "shapes are equal")
         _require(other.dtype == first.dtype, op, args, "dtypes are equal", DTypeError)
     return first
+
+
+def _rounded(op: str, args: tuple[Type, ...], params: Params) -> Type:
+    _require(args[0].dtype == float32, op, args, "the argument is float32", DTypeError)
+    return args[0]
 
 
 def _compare(op: str, args: tuple[Type, ...], params: Params) -> Type:
@@ -245,6 +250,7 @@ OPS: dict[str, Op] = {
     "erf": _UNARY,
     "sin": _UNARY,
     "cos": _UNARY,
+    "bfloat16": Op((), _rounded, "f"),
     "equal": _COMPARE,
     "not_equal": _COMPARE,
     "less": Op((), _compare, "if"),

@@ -12,6 +12,7 @@ from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import count
 from exprgrad.graph.elementwise import as_tensor, astype, size_value, sqrt, where
 from exprgrad.graph.movement import as_axes, as_axis, concat, permute_dims, reshape
+from exprgrad.graph.precision import as_factor
 from exprgrad.graph.tensor import Operand, Tensor, apply
 
 Axis = int | Sequence[int] | None
@@ -153,11 +154,12 @@ def _product(x: Tensor) -> Tensor:
     return x[0]
 
 
-def einsum(spec: str, *operands: Operand) -> Tensor:
+def einsum(spec: str, *operands: Operand, precision: str = "float32") -> Tensor:
     """Sum of products by Einstein's convention, as in NumPy: `"ik,kj->ij"`.
 
     Axes of equal label are multiplied together; labels missing after the arrow are
-    summed over. `...` stands for leading axes that broadcast.
+    summed over. `...` stands for leading axes that broadcast. With `precision`
+    "bfloat16" factors are rounded to bfloat16 (8 bits) and products added in float32.
 
     >>> import exprgrad as eg
     >>> a, b = eg.input("a", (3, 4)), eg.input("b", (4, 5))
@@ -173,7 +175,8 @@ def einsum(spec: str, *operands: Operand) -> Tensor:
         (a, la), (b, lb), *terms = terms
         later = set(out).union(*(set(i) for _, i in terms))
         kept = "".join(dict.fromkeys(i for i in la + lb if i in later)) if terms else out
-        terms.insert(0, (apply("dot", (a, b), (la, lb, kept)), kept))
+        factors = as_factor(a, precision), as_factor(b, precision)
+        terms.insert(0, (apply("dot", factors, (la, lb, kept)), kept))
     result, labels = terms[0]
     result = sum(result, tuple(i for i, x in enumerate(labels) if x not in out))
     labels = "".join(x for x in labels if x in out)
@@ -213,10 +216,12 @@ def _without_repeats(spec: str, x: Tensor, labels: str) -> tuple[Tensor, str]:
     return x, labels
 
 
-def matmul(a: Operand, b: Operand) -> Tensor:
+def matmul(a: Operand, b: Operand, precision: str = "float32") -> Tensor:
     """Matrix product over the last axis of `a` and the last but one of `b`.
 
     Vectors are taken as a row or a column; leading axes broadcast as batches.
+    With `precision` "bfloat16" both are rounded to bfloat16 (8 bits), and products
+    added in float32; the gradient's products are of that kind too.
     Raises `ShapeError` naming both operands when the sizes differ.
 
     >>> import exprgrad as eg
@@ -231,8 +236,9 @@ def matmul(a: Operand, b: Operand) -> Tensor:
     row = "k" if a.ndim == 1 else "ik"
     column = "k" if b.ndim == 1 else "kj"
     if a.ndim <= 2 and b.ndim <= 2:
-        return einsum(f"{row},{column}->{row[:-1]}{column[1:]}", a, b)
+        return einsum(f"{row},{column}->{row[:-1]}{column[1:]}", a, b, precision=precision)
     batch_a, batch_b = a.shape[: -len(row)], b.shape[: -len(column)]
+    a, b = as_factor(a, precision), as_factor(b, precision)
     return _batched(a, b, batch_a, batch_b, row, column)
 
 

@@ -234,6 +234,7 @@ SPELLINGS: dict[str, Spelling] = {
     "erf": _call("erf"),
     "sin": _call("sin"),
     "cos": _call("cos"),
+    "bfloat16": _call("bfloat16"),
     "equal": _infix("==", COMPARE, left=1, right=1),
     "not_equal": _infix("!=", COMPARE, left=1, right=1),
     "less": _infix("<", COMPARE, left=1, right=1),

@@ -227,6 +227,7 @@ LATEX: dict[str, Rule] = {
     "erf": _operator("erf"),
     "sin": _function("sin"),
     "cos": _function("cos"),
+    "bfloat16": _operator("bf16"),
     "equal": row("{0} = {1}", RELATION, SUM, SUM),
     "not_equal": row(r"{0} \neq {1}", RELATION, SUM, SUM),
     "less": row("{0} < {1}", RELATION, SUM, SUM),

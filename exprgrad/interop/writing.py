@@ -96,6 +96,7 @@ WRITE: dict[str, Rule] = {
     "erf": sympy.erf,
     "sin": sympy.sin,
     "cos": sympy.cos,
+    "bfloat16": lambda x: x,
     "equal": sympy.Eq,
     "not_equal": sympy.Ne,
     "less": sympy.Lt,

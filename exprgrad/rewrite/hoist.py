@@ -95,6 +95,23 @@ def _turned(arg: Tensor, order: Axes) -> Tensor:
     return expanded(arg.args[0], shape, axes)
 
 
+def rounding_of_rounded(node: Tensor) -> Tensor | None:
+    """bfloat16(bfloat16(x)) -> bfloat16(x)"""
+    x = node.args[0]
+    return x if x.op == "bfloat16" else None
+
+
+def rounding_of_same_values(node: Tensor) -> Tensor | None:
+    """bfloat16(f(x)) -> f(bfloat16(x)) for f = window, pad, negative
+
+    Each element is rounded once, however many windows it is in.
+    """
+    x = node.args[0]
+    if x.op not in ("window", "pad", "negative"):
+        return None
+    return apply(x.op, (apply("bfloat16", x.args),), x.params)
+
+
 def reduce_of_units(node: Tensor) -> Tensor | None:
     """sum(x) over axes of size 1 -> reshape(x)"""
     x, (axes,) = node.args[0], node.params
@@ -210,6 +227,7 @@ _REDUCE: list[Rewrite] = [
 
 HOISTS: dict[str, list[Rewrite]] = {
     **{op: _BELOW for op in _POINTWISE},
+    "bfloat16": [*_BELOW, rounding_of_rounded, rounding_of_same_values],
     "sum": [*_REDUCE, sum_of_expand],
     "max": [*_REDUCE, extreme_of_expand],
     "min": [*_REDUCE, extreme_of_expand],

@@ -11,8 +11,8 @@ from exprgrad.errors import DTypeError, GraphError, InputError, ShapeError
 from exprgrad.graph.check import demands
 from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import step
-from exprgrad.graph.mode import in_mode
 from exprgrad.graph.node import walk
+from exprgrad.graph.precision import decided
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.arguments import (
@@ -44,6 +44,7 @@ class Function:
         updates: dict[Tensor, Tensor],
         training: bool,
         check_finite: bool,
+        precision: str,
     ) -> None:
         self.inputs = tuple(inputs)
         self.outputs = outputs
@@ -53,7 +54,7 @@ class Function:
         self._names = tuple(node.name for node in self.inputs)
         flat, self._rebuild = _flattened(outputs)
         roots = [*flat, *updates.values()]
-        image = in_mode(roots, training)
+        image = decided(roots, training, precision)
         results = [image[node] for node in flat]
         changes = {state: image[new] for state, new in updates.items()}
         self._demands = demands([*results, *changes.values()])
@@ -149,6 +150,7 @@ def function(
     *,
     training: bool | None = None,
     check_finite: bool = False,
+    precision: str = "float32",
 ) -> Function:
     """Compile expressions to a native function of `inputs`.
 
@@ -157,6 +159,8 @@ def function(
     value; all of them read the old values. Where `step` or a random number is read and
     `updates` are given, `step` counts the calls. `training` chooses the meaning of
     dropout and batch normalisation: training where there are updates, else inference.
+    With `precision` "bfloat16" all products of float32 that are summed (matmul, einsum,
+    convolution) are of factors rounded to bfloat16, added in float32.
 
     Arrays of the right dtype and layout are used in place; integers become floats and
     float64 becomes float32, but a float never becomes an integer. Results are fresh.
@@ -181,7 +185,7 @@ def function(
     _require_inputs(listed, roots)
     require_known_names(listed, roots)
     mode = bool(changes) if training is None else training
-    return Function(listed, kept, changes, mode, check_finite)
+    return Function(listed, kept, changes, mode, check_finite, precision)
 
 
 def _flattened(

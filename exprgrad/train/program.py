@@ -15,8 +15,9 @@ from exprgrad.grad import grad
 from exprgrad.graph.check import Demand, demands
 from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import seed, step
-from exprgrad.graph.mode import in_mode, replaced
+from exprgrad.graph.mode import replaced
 from exprgrad.graph.node import walk
+from exprgrad.graph.precision import decided
 from exprgrad.graph.reduction import mean
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
@@ -103,12 +104,15 @@ def training_program(
     parameters: Sequence[Tensor],
     updates: Mapping[Tensor, Tensor],
     own_seed: Tensor,
+    precision: str,
 ) -> Program:
     """The step: forward, backward and every update, in training mode.
 
-    Raises `GraphError` where the optimizer and the user update the same state.
+    The products of the loss, of its gradient and of `updates` are in `precision`, not
+    those of the optimizer. Raises `GraphError` where the optimizer and the user update
+    the same state.
     """
-    image = in_mode([*outputs.values(), *updates.values()], True)
+    image = decided([*outputs.values(), *updates.values()], True, precision)
     shown = {name: image[node] for name, node in outputs.items()}
     start = time.perf_counter()
     changes = optimizer.updates(shown["loss"], parameters)
@@ -133,10 +137,10 @@ def _slopes(loss: Tensor, parameters: Sequence[Tensor]) -> dict[str, Tensor]:
 
 
 def inference_program(
-    outputs: Mapping[str, Tensor], count: Tensor, own_seed: Tensor
+    outputs: Mapping[str, Tensor], count: Tensor, own_seed: Tensor, precision: str
 ) -> Program:
     """Loss and metrics in inference mode, with nothing updated."""
-    image = in_mode(outputs.values(), False)
+    image = decided(list(outputs.values()), False, precision)
     shown = {name: image[node] for name, node in outputs.items()}
     return _program(shown, {}, {step: count, seed: own_seed})
 

@@ -15,6 +15,7 @@ from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import state
 from exprgrad.graph.mode import in_mode
 from exprgrad.graph.node import walk
+from exprgrad.graph.precision import checked_precision
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.footprint import Footprint
 from exprgrad.runtime.function import Function, function
@@ -67,7 +68,9 @@ class Trainer:
     `loss` is a scalar, the mean over a batch; each of `metrics` is a scalar or one
     number a row. `parameters` are all of the loss when not given; `updates` are states
     that each step changes besides, such as running statistics. `seed` decides the order
-    of the rows and the random numbers; the same program gives the same bits.
+    of the rows and the random numbers; the same program gives the same bits. With
+    `precision` "bfloat16" loss, gradient, metrics and predictions multiply numbers
+    rounded to bfloat16 and add them in float32; parameters and updates stay float32.
 
     The step is compiled at the first `fit`, and not again: not for the smaller last
     batch, not for another learning rate. Raises `GraphError` for a loss that is not a
@@ -90,6 +93,7 @@ class Trainer:
         parameters: Sequence[Tensor] | None = None,
         updates: Mapping[Tensor, Tensor] | None = None,
         seed: int = 0,
+        precision: str = "float32",
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             given = type(optimizer).__name__
@@ -102,6 +106,7 @@ class Trainer:
         self.updates = {s: as_tensor(new) for s, new in (updates or {}).items()}
         self.parameters = tuple(parameters or parameters_of(loss))
         self.seed = seed
+        self.precision = checked_precision(precision)
         self.epoch = 0
         self.history = History()
         self._metrics = dict(metrics or {})
@@ -333,21 +338,30 @@ class Trainer:
     def _training_program(self) -> Program:
         if self._training is None:
             self._training = training_program(
-                self.outputs, self.optimizer, self.parameters, self.updates, self._seed
+                self.outputs,
+                self.optimizer,
+                self.parameters,
+                self.updates,
+                self._seed,
+                self.precision,
             )
         return self._training
 
     def _inference_program(self) -> Program:
         if self._inference is None:
             count = self.optimizer.count
-            self._inference = inference_program(self.outputs, count, self._seed)
+            self._inference = inference_program(
+                self.outputs, count, self._seed, self.precision
+            )
         return self._inference
 
     def _prediction(self, expression: Tensor) -> Function:
         if expression not in self._predictions:
             image = in_mode([expression], False)[expression]
             inputs = [node for node in walk([image]) if node.op == "input"]
-            self._predictions[expression] = function(inputs, expression, training=False)
+            self._predictions[expression] = function(
+                inputs, expression, training=False, precision=self.precision
+            )
         return self._predictions[expression]
 
     def _named(self, name: str) -> Tensor:

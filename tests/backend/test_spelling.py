@@ -70,7 +70,7 @@ ELSEWHERE = {
     "softplus",
     "erf",
 }
-ELSEWHERE |= {"sin", "cos", "pow", "cast", "where", "bound"}
+ELSEWHERE |= {"sin", "cos", "bfloat16", "pow", "cast", "where", "bound"}
 
 
 def cases(table: dict[str, Any]) -> list[tuple[str, DType]]:

@@ -44,7 +44,8 @@ def test_both_tables_pass_the_same_operations() -> None:
 
 
 def test_each_rule_has_a_case() -> None:
-    assert {op for op, rule in VJP.items() if rule is not None} == set(CASES)
+    with_rule = {op for op, rule in VJP.items() if rule is not None}
+    assert with_rule - {"bfloat16"} == set(CASES)  # whose steps have no differences
 
 
 @pytest.mark.parametrize("case", ROWS)

@@ -55,7 +55,7 @@ UNARY = """negative abs sign floor exp expm1 log log1p sqrt rsqrt tanh sigmoid s
 BINARY = """add subtract multiply divide floor_divide remainder pow maximum minimum
     equal not_equal less less_equal""".split()
 LOGICAL = ["logical_and", "logical_or"]
-OTHERS = {"logical_not", "where", "cast", "expand", "custom", "again"}
+OTHERS = {"logical_not", "where", "cast", "bfloat16", "expand", "custom", "again"}
 
 
 def test_each_row_of_the_table_has_a_test() -> None:

@@ -20,6 +20,7 @@ B = eg.input("B", (5, 4), "float64")
 W = eg.input("W", (3, 4), "float64")
 k = eg.input("k", (3,), "int32")
 one = eg.input("one", ("n", 1), "float64")
+f = eg.input("f", ("n", 6))
 
 
 def over(x, shape):
@@ -67,6 +68,13 @@ MOVES += [
 ]
 
 HOISTED = [
+    (eg.bfloat16(eg.bfloat16(f)), eg.bfloat16(f)),
+    (eg.bfloat16(-f), -eg.bfloat16(f)),
+    (eg.bfloat16(eg.pad(f, [(0, 0), (1, 2)])), eg.pad(eg.bfloat16(f), [(0, 0), (1, 2)])),
+    (
+        eg.bfloat16(eg.sliding_window(f, 3, 1)),
+        eg.sliding_window(eg.bfloat16(f), 3, 1),
+    ),
     (eg.exp(over(s, (4, 3))), over(eg.exp(s), (4, 3))),
     (over(s, (4, 3)) * 2 + over(eg.exp(s), (4, 3)), over(s * 2 + eg.exp(s), (4, 3))),
     (eg.sin(m[:, None, :]), eg.sin(m)[:, None, :]),
@@ -114,7 +122,7 @@ def test_value(before, after):
         leaf: rng.integers(
             -4, 5, [2 if not isinstance(n, int) else n for n in leaf.shape]
         )
-        for leaf in (m, s, t, A, B, W, k, one)
+        for leaf in (m, s, t, A, B, W, k, one, f)
     }
     (simple,) = simplify([before])
     left, right, expected = evaluate([before, simple, after], values)
