@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exprgrad as eg
+from exprgrad.graph.dims import count
 from exprgrad.graph.dtype import float32
 from exprgrad.loop import split
 from exprgrad.loop.ir import Buffer
@@ -105,6 +106,15 @@ def test_collapse_makes_one_loop_of_several():
     assert len(flat.kernel.stores[0].axes) == 1
     (nest,) = stages([eg.exp(x) + eg.input("row", (5,))]).scheduled
     assert len(nest.kernel.stores[0].axes) == 3
+
+
+@pytest.mark.parametrize("shape", [("batch", 40, 32), (3, 40, 4, 32)])
+def test_a_product_of_several_axes_of_rows_is_one_of_two_loops(shape):
+    x, w = eg.input("x", shape), eg.input("w", (48, 32))
+    (product,) = stages([eg.tanh(x @ w.T)]).scheduled
+    columns, rows = product.kernel.stores[0].axes
+    assert product.of(columns).vector and product.panels[columns]
+    assert rows.extent == count(x.shape[:-1])
 
 
 def test_states_are_updated_in_place_where_they_can_be():
