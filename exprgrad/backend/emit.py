@@ -26,7 +26,7 @@ from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.level import Bound, Level
 from exprgrad.backend.outline import call, called_in
 from exprgrad.backend.panel import Panel, panel_of
-from exprgrad.backend.philox import random
+from exprgrad.backend.philox import aligned_draw, four_vectors, random
 from exprgrad.backend.reduce import reduce
 from exprgrad.backend.scope import Point, Value
 from exprgrad.backend.spelling import spell
@@ -233,6 +233,9 @@ class Emitter:
         element, *keys = node.args
         name, lanes = self.value(element, level, point)
         scalars = [*(self.value(a, level, point)[0] for a in keys), str(node.params[0])]
+        axis = aligned_draw(node, level, self.scheduled)
+        if axis is not None:
+            return self._one_of_four(node, axis, scalars, level, point)
 
         def write(code: Code, names: tuple[str, ...]) -> str:
             return random(code, node.dtype, lanes, *names)
@@ -243,6 +246,20 @@ class Emitter:
         kinds = [Kind("i64", lanes), *(INDEX for _ in scalars)]
         given = list(zip(kinds, (name, *scalars), strict=True))
         return call(level.code, "random", Kind.of(node.dtype, lanes), given, write), lanes
+
+    def _one_of_four(
+        self, node: Scalar, axis: Axis, scalars: list[str], level: Level, point: Point
+    ) -> Value:
+        """A vector of numbers that is drawn together with its neighbours."""
+        group, number = divmod(point.get(axis, 0), 4)
+        first = {**point, axis: 4 * group}
+        others = tuple(first.get(a, 0) for a in level.tiled(ir.free_axes(node)))
+        key = ("draw", node, others)
+        if (*key, 0) not in level.known:
+            element, lanes = self.value(node.args[0], level, first)
+            for n, name in enumerate(four_vectors(level.code, element, *scalars)):
+                level.known[(*key, n)] = (name, lanes)
+        return level.known[(*key, number)]
 
     def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
         """An index of an element that exists; a bad one is reported and becomes 0."""

@@ -7,10 +7,14 @@ four words and takes one word of it (float32) or two (float64).
 
 from __future__ import annotations
 
+from exprgrad.backend.level import Level
 from exprgrad.backend.text import Code, Kind
 from exprgrad.backend.value import Value, select
 from exprgrad.graph.dtype import DType
-from exprgrad.graph.philox import LANES, MASK, MULTIPLIERS, ROUNDS, WEYL
+from exprgrad.graph.philox import LANES, MASK, MULTIPLIERS, ROUNDS, ROW, WEYL
+from exprgrad.loop import ir
+from exprgrad.loop.ir import Axis, Scalar
+from exprgrad.loop.schedule import Scheduled
 
 Words = tuple[Value, Value, Value, Value]
 
@@ -23,19 +27,51 @@ def random(
     `element` names int64 numbers of elements (`lanes` of them), `step`, `seed` and
     the draw's own number `key` int64 scalars.
     """
-    kind = Kind("i64", lanes)
-    numbers = Value(code, kind, element)
     words_each = dtype.size // 4
     span = LANES * 4 // words_each
-    within = numbers & (span - 1)
-    block = (numbers.logical_right(_log2(span)) * LANES) + (numbers & (LANES - 1))
+    within = Value(code, Kind("i64", lanes), element) & (span - 1)
     part = within.logical_right(_log2(LANES))
-    words = _philox(_counter(block, step, key), Value(code, Kind("i64"), seed))
+    words = _blocks(code, span, lanes, element, step, seed, key)
     if words_each == 1:
         return _single(_choose(part, words)).name
     high, low = _choose(part, words[0::2]), _choose(part, words[1::2])
     bits = ((high << 32) | low).logical_right(11)
     return (bits.convert("sitofp", "double") * 2.0**-53).name
+
+
+def four_vectors(
+    code: Code, element: str, step: str, seed: str, key: str
+) -> tuple[str, ...]:
+    """Four neighbouring vectors of float32 numbers, for as much work as one: `element`
+    names the numbers of the elements of the first, which begins a row of blocks.
+    """
+    words = _blocks(code, ROW, LANES, element, step, seed, key)
+    return tuple(_single(word).name for word in words)
+
+
+def aligned_draw(node: Scalar, level: Level, scheduled: Scheduled) -> Axis | None:
+    """The axis whose vectors are drawn in fours, where each tile of it begins a row of
+    blocks; None where a vector is drawn by itself.
+    """
+    found = level.vector_of(ir.free_axes(node))
+    if found is None or node.dtype.size != 4:
+        return None
+    axis, bound = found
+    place = ir.affine(node.args[0])
+    others = [factor for atom, factor in place.terms if atom is not ir.axis_value(axis)]
+    rows = all(isinstance(n, int) and n % ROW == 0 for n in (*others, place.offset))
+    whole = isinstance(axis.extent, int) and scheduled.block(axis) % ROW == 0
+    unit = place.factor_of(axis) == 1
+    return axis if rows and whole and unit and bound.lanes == LANES else None
+
+
+def _blocks(
+    code: Code, span: int, lanes: int, element: str, step: str, seed: str, key: str
+) -> Words:
+    """The words of the block of each element."""
+    numbers = Value(code, Kind("i64", lanes), element)
+    block = (numbers.logical_right(_log2(span)) * LANES) + (numbers & (LANES - 1))
+    return _philox(_counter(block, step, key), Value(code, Kind("i64"), seed))
 
 
 def _single(word: Value) -> Value:

@@ -3,7 +3,8 @@ numbers: as easy as 1, 2, 3", section 3.3), and how elements of a tensor read it
 
 Element e of a draw depends on seed, step, key and e alone, so that every backend and
 every number of threads gives the same numbers. The order suits vectors of 16 lanes: 16
-neighbouring elements are the same word of 16 neighbouring blocks.
+neighbouring elements are the same word of 16 neighbouring blocks, and each row of a matrix
+begins with blocks of its own, so that four vectors of it use up the same 16 blocks.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exprgrad.graph.dims import Size
+
 Words = tuple[NDArray[np.uint32], ...]
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)  # the golden ratio and sqrt(3) - 1
 ROUNDS = 10
 LANES = 16
+ROW = 4 * LANES  # elements of float32 that the words of as many blocks as lanes give
 MASK = 0xFFFFFFFF
 
 
@@ -38,22 +42,52 @@ def philox(counter: Words, key: tuple[int, int]) -> Words:
     return tuple(word.astype(np.uint32) for word in c)
 
 
+def row_length(n: Size) -> Size:
+    """How far apart the numbers of the elements of neighbouring rows are.
+
+    >>> row_length(500), row_length(512)
+    (512, 512)
+    """
+    return (n + ROW - 1) // ROW * ROW
+
+
+def numbers(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """The number of each element: rows follow one another at distances of `row_length`."""
+    length = int(np.prod(shape, dtype=np.int64))
+    if len(shape) < 2 or not length:
+        return np.arange(length).reshape(shape)
+    rows = np.arange(length // shape[-1])[:, None]
+    apart = row_length(shape[-1])
+    assert isinstance(apart, int)
+    return (rows * apart + np.arange(shape[-1])).reshape(shape)
+
+
 def uniform(
     shape: tuple[int, ...], dtype: np.dtype[Any], key: int, step: int, seed: int
 ) -> NDArray[Any]:
     """Numbers in [0, 1): 24 random bits each in float32, 53 in float64."""
+    return drawn(numbers(shape), dtype, key, step, seed)
+
+
+def drawn(
+    element: NDArray[np.int64], dtype: np.dtype[Any], key: int, step: int, seed: int
+) -> NDArray[Any]:
+    """The numbers of these elements of a draw."""
     words_each = 1 if dtype.itemsize == 4 else 2
     span = LANES * 4 // words_each
-    element = np.arange(int(np.prod(shape, dtype=np.int64)))
     block = element // span * LANES + element % LANES
     part = element % span // LANES
-    blocks = int(np.max(block)) + 1 if block.size else 0
-    random = _blocks(blocks, key, step, seed)
+    words = _words(block, key, step, seed)
     if words_each == 1:
-        return _scaled(random[part, block] >> 8, -24, dtype).reshape(shape)
-    high, low = random[2 * part, block], random[2 * part + 1, block]
+        return _scaled(_chosen(words, part) >> 8, -24, dtype)
+    high, low = _chosen(words[0::2], part), _chosen(words[1::2], part)
     bits = (high.astype(np.uint64) << np.uint64(32) | low) >> np.uint64(11)
-    return _scaled(bits, -53, dtype).reshape(shape)
+    return _scaled(bits, -53, dtype)
+
+
+def _chosen(words: Words, part: NDArray[np.int64]) -> NDArray[np.uint32]:
+    found: NDArray[np.uint32] = np.choose(part, words)
+    return found
 
 
 def _scaled(bits: NDArray[Any], power: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -61,9 +95,9 @@ def _scaled(bits: NDArray[Any], power: int, dtype: np.dtype[Any]) -> NDArray[Any
     return scaled
 
 
-def _blocks(n: int, key: int, step: int, seed: int) -> NDArray[np.uint32]:
-    """Words [4, n] of the first n blocks of a draw."""
-    number = np.arange(n, dtype=np.uint64)
+def _words(block: NDArray[np.int64], key: int, step: int, seed: int) -> Words:
+    """The four words of blocks of a draw."""
+    number = block.astype(np.uint64)
     low, high = number & np.uint64(MASK), number >> np.uint64(32)
     counter = (low, high, np.full_like(low, step & MASK), np.full_like(low, key & MASK))
-    return np.stack(philox(counter, (seed & MASK, (seed >> 32) & MASK)))
+    return philox(counter, (seed & MASK, (seed >> 32) & MASK))

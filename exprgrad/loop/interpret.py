@@ -19,7 +19,7 @@ from exprgrad.graph.dims import Dim
 from exprgrad.graph.meaning import MEANING
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
-from exprgrad.graph.philox import uniform
+from exprgrad.graph.philox import drawn
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 
@@ -91,7 +91,7 @@ class Values:
             (key,) = node.params
             if element < 0:  # behind a guard, where the number is not used
                 return node.dtype.numpy.type(0)
-            return uniform((element + 1,), node.dtype.numpy, key, step, seed)[element]
+            return drawn(np.asarray(element), node.dtype.numpy, key, step, seed)[()]
         named = zip(OPS[node.op].params, node.params, strict=True)
         sized = {
             name: sizes.evaluate(p, self.dims) if isinstance(p, Dim) else p for name, p in named

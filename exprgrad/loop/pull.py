@@ -19,6 +19,7 @@ from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import Shape, Size
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
+from exprgrad.graph.philox import row_length
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Buffer, Scalar
@@ -360,7 +361,8 @@ def _random(node: Tensor, index: Index, guard: Guard) -> Rule:
     args = []
     for argument in node.args:
         args.append((yield argument, (), ()))
-    return ir.scalar("random", (_position(index, shape), *args), (key,), node.dtype, node.where)
+    apart = (*shape[:-1], row_length(shape[-1])) if len(shape) > 1 else shape
+    return ir.scalar("random", (_position(index, apart), *args), (key,), node.dtype, node.where)
 
 
 RULES: dict[str, Callable[[Tensor, Index, Guard], Rule]] = {

@@ -256,7 +256,10 @@ def _vectors(stores: list[Store], axis: Axis, lanes: int) -> int:
     n = typical(axis.extent)
     if any(node.op == "reduce" for s in stores for node in walk([s.value])):
         return max(1, min(4, n // lanes))
-    small = len(list(walk(s.value for s in stores))) < 40
+    nodes = walk(s.value for s in stores)
+    if any(node.op == "random" for node in nodes) and n >= 4 * lanes:
+        return 4  # as many as one draw gives
+    small = len(nodes) < 40
     return 2 if small and n >= 4 * lanes else 1
 
 

@@ -66,10 +66,14 @@ def test_draws_of_one_function_are_those_of_their_own_code(
     assert len({array.tobytes() for array in results}) == len(draws)
 
 
+SHAPES = {"a": (64, 30), "b": (30, 100)}
+
+
 def test_what_a_tile_writes_out_often_is_called() -> None:
     """The draw beside a contraction stands at each of the tile's points."""
-    a, b = eg.input("a", (64, 30)), eg.input("b", (30, 100))
-    f = eg.function([a, b], eg.random.uniform((64, 100)) < eg.sigmoid(a @ b))
+    a, b = (eg.input(name, shape, "float64") for name, shape in SHAPES.items())
+    draw = eg.random.uniform((64, 100), dtype="float64")
+    f = eg.function([a, b], draw < eg.sigmoid(a @ b))
     assert len(re.findall("call <.*@random.v", text(f))) >= 16
     assert len(re.findall("^define .*@random.v", text(f), re.MULTILINE)) == 1
 

@@ -156,3 +156,15 @@ def test_single_precision_is_as_near_as_numpys(seed):
         largest = max(1.0, np.abs(wanted).max(initial=0))
         error = np.abs(rounded - wanted).max(initial=0)
         assert np.abs(got - wanted).max(initial=0) <= 30 * error + 1e-5 * largest
+
+
+@pytest.mark.parametrize("shape", [(6, 512), (7, 500), (5, 784), (3, 64), (4, 33), (2, 3, 130)])
+def test_vectors_drawn_in_fours(shape: tuple[int, ...]) -> None:
+    """Rows of any length, whole tiles and what is left over, in and after a contraction."""
+    draw = eg.random.uniform(shape, key=9)
+    (expected,) = evaluate([draw])
+    x = eg.input("x", shape)
+    np.testing.assert_array_equal(eg.function([x], x + draw)(np.zeros(shape, "f")), expected)
+    w = eg.input("w", (shape[-2], shape[-1]))
+    product = eg.function([w, x], x @ (0 * w).T @ w + draw)(np.ones(w.shape, "f"), expected)
+    np.testing.assert_array_equal(product, expected)
