@@ -20,10 +20,8 @@ from exprgrad.loop.contract import Contraction, contraction, panels
 from exprgrad.loop.cost import Machine, points, typical
 from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 
-# In vector operations: adding up the lanes of a vector; a vector's share of the shuffles
-# that turn a square of vectors.
+# In vector operations: adding up the lanes of a vector.
 HORIZONTAL = 12
-TURN = 4
 GUARD = 0.7  # making the mask of a guarded read, in vectors read
 
 
@@ -82,7 +80,11 @@ def cost(
         turned = own if found is None else ()
         total += _write(store, axis, turned, lanes) * points(store.axes)
         for node, around in _reads(store):
-            load = _from_panel(found) if node in copied else _load(node, axis, lanes)
+            load = (
+                _from_panel(found, lanes)
+                if node in copied
+                else _load(node, axis, lanes)
+            )
             total += load * points(around)
     return total / (lanes * _filled(axis.extent, lanes))
 
@@ -104,7 +106,7 @@ def cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float
 def _write(store: Store, axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
     if store.place().factor_of(axis) == 1:
         return 1.0
-    return float(TURN + 1 if may_turn(store, axis, own, lanes) else lanes)
+    return 1.0 + _turning(lanes) if may_turn(store, axis, own, lanes) else float(lanes)
 
 
 def side_of(store: Store, vector: Axis) -> Axis | None:
@@ -133,9 +135,18 @@ def _load(node: Scalar, axis: Axis, lanes: int) -> float:
     return cost + GUARD
 
 
-def _from_panel(found: Contraction | None) -> float:
+def _turning(lanes: int) -> int:
+    """A vector's share of the shuffles that turn a square of vectors."""
+    return lanes.bit_length() - 1
+
+
+def _from_panel(found: Contraction | None, lanes: int) -> float:
     """A vector of a panel, and its share in what turning and storing it took."""
-    return 1.0 + (TURN + 2) / typical(found.rows.extent) if found is not None else 1.0
+    return (
+        1.0 + (_turning(lanes) + 2) / typical(found.rows.extent)
+        if found is not None
+        else 1.0
+    )
 
 
 def _reads(store: Store) -> Iterable[tuple[Scalar, frozenset[Axis]]]:
