@@ -16,6 +16,7 @@ from exprgrad.backend.arith import both, fixed_mask, known, select, whole
 from exprgrad.backend.cover import open_piece, runs
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.limits import limited
+from exprgrad.backend.pairs import add_pair
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
 from exprgrad.backend.text import Code, Kind
@@ -102,6 +103,8 @@ def _loops(
     if n in ("0", "1"):
         inside = level.inside(axis, Bound("0"))
         return _loops(state, rest, inside, totals) if n == "1" else totals
+    if not rest and state.scope.scheduled.of(axis).pairs:
+        return _pairs(state, axis, level, totals)
     start, stop, node = limited(state.scope, state.node, axis, level)
     state = replace(state, node=node)
     loop = open_loop(level, axis, (start, stop, 1), Bound(""), _carried(state, totals))
@@ -123,6 +126,45 @@ def _vectors(state: Reduction, axis: Axis, level: Level, totals: list[Total]) ->
         mask = RUN_TIME if number is None else fixed_mask(lanes, number % lanes)
         head = _span(state, axis, level, head, (full, n), Bound("", 1, lanes, mask))
     return head + tail
+
+
+def _pairs(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> list[Total]:
+    """Two steps of the last axis at a time, then the one that is left over."""
+    n = state.scope.size(axis.extent)
+    even = whole(level.code, n, 2)
+    totals = _steps(state, axis, level, totals, ("0", even), 2)
+    return totals if even == n else _steps(state, axis, level, totals, (even, n), 1)
+
+
+def _steps(
+    state: Reduction,
+    axis: Axis,
+    level: Level,
+    totals: list[Total],
+    ends: tuple[str, str],
+    step: int,
+) -> list[Total]:
+    """A loop over single steps or pairs from one end to another."""
+    span, bound = (*ends, step), Bound("", step)
+    take = _paired if step == 2 else _combined
+    times = runs(span)
+    if times in (0, 1):
+        inside = level.inside(axis, replace(bound, start=span[0]))
+        return take(state, inside, totals, state.points) if times else totals
+    loop = open_loop(level, axis, span, bound, _carried(state, totals))
+    inner = take(state, loop.level, _grouped(state, loop.names), state.points)
+    return _grouped(state, loop.close(_names(inner)))
+
+
+def _paired(
+    state: Reduction, level: Level, totals: list[Total], points: list[dict[Axis, int]]
+) -> list[Total]:
+    """Each accumulator with the products of two steps taken in."""
+    body, axis = state.node.args[0], state.node.params[1][-1]
+    return [
+        (add_pair(state.scope, body, axis, level, point, total[0]),)
+        for total, point in zip(totals, points, strict=True)
+    ]
 
 
 def _span(

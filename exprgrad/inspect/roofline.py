@@ -101,9 +101,10 @@ def _times(
     limits: Limits,
 ) -> dict[str, float]:
     """The seconds of each bound; the first is named where two are equal."""
-    # An operation alone takes the place of a multiply-add.
+    # An operation alone takes the place of a multiply-add, as do two products in a pair.
+    beside = 1 + any(how.pairs for how in scheduled.how.values())
     arithmetic = (
-        (each.fused + 2 * each.single) / limits.flops[dtype]
+        (each.fused / beside + 2 * each.single) / limits.flops[dtype]
         for dtype, each in flops(scheduled.kernel).items()
     )
     # What is written is fetched first; its way back runs beside other fetches.

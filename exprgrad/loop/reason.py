@@ -59,6 +59,8 @@ def _tile(
     rows = prod(scheduled.of(axis).tile for axis in axes if axis is not along)
     vectors = _count(scheduled.of(along).tile, "vector")
     tile = f"{rows} x {vectors}" if rows > 1 else vectors
+    if any(scheduled.of(node.params[1][-1]).pairs for node in reduces):
+        tile = f"{tile}, bfloat16 products in pairs"
     return f"{tile}: {_held(scheduled, reduces, registers)}" if reduces else f"{tile} along {along}"
 
 

@@ -10,11 +10,12 @@ along a summed axis, along that one, and its lanes are added at the end in fixed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
 from exprgrad.graph.dims import Size
+from exprgrad.graph.dtype import float32
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.collapse import collapse
@@ -31,6 +32,7 @@ from exprgrad.loop.contract import (
 from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.pairs import paired
 from exprgrad.loop.tile import Panel, tile
 from exprgrad.loop.vector import (
     cost,
@@ -46,15 +48,19 @@ from exprgrad.loop.vector import (
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a loop runs: `tile` iterations (or vectors of them) side by side."""
+    """How a loop runs: `tile` iterations (or vectors of them) side by side; of a sum,
+    whether its products are added two at a time.
+    """
 
     tile: int = 1
     vector: bool = False
     parallel: bool = False
+    pairs: bool = False
 
     def __str__(self) -> str:
         words = [f"by {self.tile}"] if self.tile > 1 else []
         words += ["vectors"] if self.vector else []
+        words += ["pairs"] if self.pairs else []
         return " ".join([*words, *(["parallel"] if self.parallel else [])]) or "serial"
 
 
@@ -98,8 +104,12 @@ class Scheduled:
         return how.tile * (self.lanes if how.vector else 1)
 
 
-def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
-    """Decide for each loop of the kernel how it runs."""
+def schedule(
+    kernel: Kernel, machine: Machine, rounded: Collection[Buffer] = ()
+) -> Scheduled:
+    """Decide for each loop of the kernel how it runs; the buffers `rounded` hold
+    bfloat16 numbers.
+    """
     kernel = collapse(kernel)
     lanes = machine.lanes(element_bytes(kernel))
     how: dict[Axis, How] = {}
@@ -108,6 +118,9 @@ def schedule(kernel: Kernel, machine: Machine) -> Scheduled:
         stores = [s for s in kernel.stores if s.axes == axes]
         own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
         how |= _leaf(stores, own, lanes, machine, how)
+    if machine.pairs and lanes == machine.lanes(float32.size):
+        vectors = [axis for axis, chosen in how.items() if chosen.vector]
+        how |= {axis: How(pairs=True) for axis in paired(kernel, vectors, rounded)}
     kernel, copied, far = _arranged(kernel, how, lanes, machine)
     return Scheduled(kernel, how, lanes, panels=copied, far=far)
 

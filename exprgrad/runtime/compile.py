@@ -28,6 +28,7 @@ from exprgrad.loop.lift import lift
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
+from exprgrad.loop.pairs import rounded
 from exprgrad.loop.phases import into_phases
 from exprgrad.loop.reason import slow_ways
 from exprgrad.loop.residue import divide, interleave
@@ -140,7 +141,10 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     COMPILATIONS += 1
     processor = target or host()
     machine = Machine(
-        processor.vector_bits // 8, processor.registers, processor.cache_bytes
+        processor.vector_bits // 8,
+        processor.registers,
+        processor.cache_bytes,
+        processor.has("avx512bf16") and processor.vector_bits == 512,
     )
     steady = {request.slices.batch} if request.slices else set()
     run = Stages()
@@ -153,7 +157,8 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
     parts = run("split", lambda: lift(split(cut(arranged, machine)), machine), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
-    tiled = run("schedule", lambda: [schedule(k, machine) for k in ordered])
+    halves = rounded(ordered)
+    tiled = run("schedule", lambda: [schedule(k, machine, halves) for k in ordered])
     phases = run("phases", lambda: into_phases(tiled), _show_phases)
     needed = run("plan", lambda: _lives(phases))
     emitted = run("emit", lambda: emit_program(phases, processor, request.slices))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import exprgrad as eg
+from exprgrad.backend.jit import named
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
@@ -92,12 +93,17 @@ def test_only_float32_is_rounded() -> None:
     assert eg.matmul(whole, whole, "bfloat16") is whole @ whole
 
 
+PROCESSORS = {"this one": None, "avx2": named("haswell", "+avx,+avx2,+fma")}
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
 @pytest.mark.parametrize("terms", [1, 3, 70, 3000])
-def test_the_error_is_as_stated(terms: int) -> None:
+def test_the_error_is_as_stated(terms: int, processor: str) -> None:
     """2**-7 of the sum of magnitudes, and what the sum in float32 adds."""
     a, b = normal(37, terms), normal(terms, 19, seed=1)
     x, y = eg.input("x", a.shape), eg.input("y", b.shape)
-    (found,) = native(compiled([eg.matmul(x, y, "bfloat16")]), {x: a, y: b})
+    program = compiled([eg.matmul(x, y, "bfloat16")], {}, PROCESSORS[processor])
+    (found,) = native(program, {x: a, y: b})
     wide = a.astype(np.float64), b.astype(np.float64)
     magnitudes = np.abs(wide[0]) @ np.abs(wide[1])
     error = np.abs(found - wide[0] @ wide[1])
@@ -145,6 +151,6 @@ def test_an_image_is_rounded_before_it_is_taken_apart() -> None:
     f = eg.function([images, filters], y, precision="bfloat16")
     x, w = normal(3, 2, 9, 9), normal(4, 2, 3, 3, seed=1)
     expected = eg.function([images, filters], y)(np_bfloat16(x), np_bfloat16(w))
-    np.testing.assert_array_equal(f(x, w), expected)
+    np.testing.assert_allclose(f(x, w), expected, 1e-5, 1e-5)
     listed = eg.explain(f)["kernels as loops"]
     assert listed.count("= bfloat16(") == 2 and "= bfloat16(images[" in listed

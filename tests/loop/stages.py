@@ -21,6 +21,7 @@ from exprgrad.loop.layout import arrange
 from exprgrad.loop.lift import lift
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.order import order
+from exprgrad.loop.pairs import rounded
 from exprgrad.loop.phases import into_phases
 from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
@@ -84,7 +85,7 @@ def stages(
     arranged = arrange(divide(fused), machine, {"batch"})
     parts = lift(split(cut(arranged, machine)), machine)
     ordered = order(parts, states)
-    phases = into_phases([schedule(kernel, machine) for kernel in ordered])
+    phases = into_phases([schedule(kernel, machine, rounded(ordered)) for kernel in ordered])
     return Stages(lowered, fused, parts, ordered, phases, results, states)
 
 
