@@ -27,7 +27,7 @@ from exprgrad.backend.level import Bound, Level
 from exprgrad.backend.outline import call, called_in
 from exprgrad.backend.panel import Panel, panel_of
 from exprgrad.backend.philox import aligned_draw, four_vectors, random
-from exprgrad.backend.reduce import reduce
+from exprgrad.backend.reduce import beside, reduce
 from exprgrad.backend.scope import Point, Value
 from exprgrad.backend.spelling import spell
 from exprgrad.backend.status import report
@@ -73,6 +73,7 @@ class Emitter:
         self.panels: dict[Scalar, Panel] = {}
         self.rooms: dict[Scalar, str] = {}
         self.on_stack: dict[Buffer, str] = {}
+        self.sums: dict[Scalar, tuple[Scalar, ...]] = {}
 
     # Stores and their loops
 
@@ -133,6 +134,7 @@ class Emitter:
         tiles = level.tiled(axes)
         vector = level.vector_of(axes)
         lanes = vector[1].lanes if vector else 1
+        self.sums = beside(stores)
         ask_for_tile(self, stores, level, tiles)
         squares: dict[tuple[Store, tuple[Axis, Axis], frozenset[tuple[Axis, int]]], list[str]] = {}
         for place in product(*(range(bound.tile) for bound in tiles.values())):
@@ -185,8 +187,8 @@ class Emitter:
 
     def _write(self, node: Scalar, level: Level, key: tuple[object, ...], point: Point) -> None:
         if node.op == "reduce":
-            for place, value in reduce(self, node, level).items():
-                level.known[(node, *place)] = value
+            for (each, place), value in reduce(self, self.sums.get(node, (node,)), level).items():
+                level.known[(each, *place)] = value
         else:
             write = SPECIAL.get(node.op, Emitter._computed)
             level.known[key] = write(self, node, level, point)

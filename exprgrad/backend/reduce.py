@@ -3,12 +3,16 @@
     sum over k: a[i.., k] * b[k, j..]      accumulators of the tile, in order of k
     sum over k: x[i, k], k as vectors      lanes and a few vectors side by side, added up
                                            at the end in a fixed order
+    sum over k: x[i, k]; sum over k: y[i, k]
+                                           one loop for both: what they share is read and
+                                           computed once
 
 The order of additions depends on sizes only, never on the number of threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -20,10 +24,13 @@ from exprgrad.backend.pairs import add_pair
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
 from exprgrad.backend.text import Code, Kind
+from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.ir import Axis, Scalar
+from exprgrad.loop.ir import Axis, Scalar, Store
 
-Total = tuple[str, ...]  # the names of an accumulator: a value, or a value and a position
+# The names of an accumulator: a value, a value and a position, or a value for each of
+# several sums.
+Total = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +56,36 @@ class Reduction:
         return [Kind.of(a.dtype, self.lanes) for a in self.node.args]
 
 
-def reduce(scope: Scope, node: Scalar, level: Level) -> dict[tuple[int, ...], Value]:
-    """The values of a reduction at all points of the tile at `level`."""
+def beside(stores: Sequence[Store]) -> dict[Scalar, tuple[Scalar, ...]]:
+    """Sums that share their loops, each with all that run in the same: they are over the
+    same axes, at the same points, unconditional, and none is part of another.
+    """
+    nodes = [n for n in walk(s.value for s in stores) if _may_share(n)]
+    found: dict[object, list[Scalar]] = {}
+    for node in nodes:
+        found.setdefault((node.params, ir.free_axes(node)), []).append(node)
+    groups = [tuple(g) for g in found.values() if set(walk(_bodies(g))).isdisjoint(g)]
+    return {node: group for group in groups for node in group if len(group) > 1}
+
+
+def _may_share(node: Scalar) -> bool:
+    is_sum = node.op == "reduce" and node.params[0] == "sum"
+    return is_sum and ir.condition_of(node.args[0])[0] is None
+
+
+def _bodies(sums: Iterable[Scalar]) -> list[Scalar]:
+    return [node.args[0] for node in sums]
+
+
+def reduce(
+    scope: Scope, sums: Sequence[Scalar], level: Level
+) -> dict[tuple[Scalar, tuple[int, ...]], Value]:
+    """The values of a reduction, or of several sums that share their loops, at all points
+    of the tile at `level`.
+    """
+    node = sums[0]
+    if len(sums) > 1:
+        node = ir.scalar("reduce", tuple(_bodies(sums)), node.params, node.dtype)
     free = ir.free_axes(node)
     tiles = level.tiled(free)
     places = _row_by_row(tiles)
@@ -65,7 +100,8 @@ def reduce(scope: Scope, node: Scalar, level: Level) -> dict[tuple[int, ...], Va
     result = {}
     for n, place in enumerate(places):
         total = _folded(state, level.code, totals[n :: len(points)])
-        result[place] = (total[-1], 1 if across else lanes)
+        for each, value in zip(sums, total[-len(sums) :], strict=True):
+            result[each, place] = (value, 1 if across else lanes)
     return result
 
 
@@ -83,8 +119,9 @@ def _without(place: tuple[int, ...], along: list[int]) -> list[int]:
 
 
 def _first(state: Reduction) -> Total:
-    values = (ir.identity(state.kind, state.node.args[0].dtype), 0)
-    return tuple(kind.splat(value) for kind, value in zip(state.kinds, values, strict=False))
+    first, *others = state.node.args
+    values = (ir.identity(state.kind, first.dtype), *(0 for _ in others))
+    return tuple(kind.splat(value) for kind, value in zip(state.kinds, values, strict=True))
 
 
 # Loops
@@ -217,26 +254,43 @@ def _combined(
 
 def _taken_in(state: Reduction, level: Level, total: Total, point: Point) -> Total:
     """The accumulator with the value at a point, where lane and condition allow it."""
-    lanes, scope, code = state.lanes, state.scope, level.code
-    condition, body = None, state.node.args[0]
-    if state.kind == "sum":
-        condition, body = ir.condition_of(body)
-    if state.kind == "sum" and body.op == "multiply":
-        a, b = (scope.vector(factor, level, point, lanes) for factor in body.args)
-        new: Total = (multiply_add(code, state.kinds[0], a, b, total[0]),)
-    else:
-        given = (body, *state.node.args[1:])
-        names = tuple(scope.vector(a, level, point, lanes) for a in given)
-        new = _merged(state, code, lanes, total, names, later=True)
     mask = _mask(state, level, point)
-    if condition is not None:
-        mask = both(code, lanes, mask, scope.vector(condition, level, point, lanes))
-    if mask is None:
-        return new
+    if state.kind == "sum":
+        parts = zip(state.node.args, state.kinds, total, strict=True)
+        return tuple(_added(state, level, point, mask, *part) for part in parts)
+    given = tuple(state.scope.vector(a, level, point, state.lanes) for a in state.node.args)
+    new = _merged(state, level.code, state.lanes, total, given, later=True)
     return tuple(
-        select(code, kind, mask, after, before)
+        _where(level.code, kind, mask, after, before)
         for kind, after, before in zip(state.kinds, new, total, strict=True)
     )
+
+
+def _added(
+    state: Reduction,
+    level: Level,
+    point: Point,
+    mask: str | None,
+    term: Scalar,
+    kind: Kind,
+    total: str,
+) -> str:
+    """One sum with its term at a point added."""
+    lanes, scope, code = state.lanes, state.scope, level.code
+    condition, body = ir.condition_of(term)
+    if body.op == "multiply":
+        a, b = (scope.vector(factor, level, point, lanes) for factor in body.args)
+        new = multiply_add(code, kind, a, b, total)
+    else:
+        value = scope.vector(body, level, point, lanes)
+        new = spell(code, "add", body.dtype, lanes, (total, value))
+    if condition is not None:
+        mask = both(code, lanes, mask, scope.vector(condition, level, point, lanes))
+    return _where(code, kind, mask, new, total)
+
+
+def _where(code: Code, kind: Kind, mask: str | None, after: str, before: str) -> str:
+    return after if mask is None else select(code, kind, mask, after, before)
 
 
 def _mask(state: Reduction, level: Level, point: Point) -> str | None:
@@ -254,9 +308,10 @@ def _merged(
     state: Reduction, code: Code, lanes: int, a: Total, b: Total, later: bool = False
 ) -> Total:
     """Two accumulators as one; `later` says that b's position is known to follow a's."""
-    dtype = state.node.args[0].dtype
     if state.kind != "argmax":
-        return (spell(code, COMBINE[state.kind], dtype, lanes, (a[0], b[0])),)
+        op, types = COMBINE[state.kind], [arg.dtype for arg in state.node.args]
+        pairs = zip(types, a, b, strict=True)
+        return tuple(spell(code, op, dtype, lanes, (x, y)) for dtype, x, y in pairs)
     kinds = [Kind.of(argument.dtype, lanes) for argument in state.node.args]
     better = _better(code, kinds, a, b, later)
     return tuple(

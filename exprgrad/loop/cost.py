@@ -83,7 +83,7 @@ def terms(kernels: Iterable[Kernel]) -> Terms:
     """
     found: Counter[Shape] = Counter()
     for kernel in kernels:
-        for node, around in _visited(kernel):
+        for node, around in visited(kernel):
             extents = [axis.extent for axis in ir.free_axes(node) & around]
             known = prod(n for n in extents if isinstance(n, int))
             named = sorted((n for n in extents if not isinstance(n, int)), key=str)
@@ -96,7 +96,7 @@ def total(terms: Terms) -> int:
     return sum(number * prod(map(typical, named)) for number, named in terms)
 
 
-def _visited(kernel: Kernel) -> Iterator[tuple[Scalar, frozenset[Axis]]]:
+def visited(kernel: Kernel) -> Iterator[tuple[Scalar, frozenset[Axis]]]:
     """Each scalar that is stored or leads to it, with the axes of all loops around it."""
     seen: set[tuple[Scalar, frozenset[Axis]]] = set()
     for store in kernel.stores:
@@ -141,10 +141,10 @@ def flops(kernel: Kernel) -> dict[str, Flops]:
 
     sum over k < 784 of a[i, k] * b[k, j], i < 64, j < 256   ->   2 * 784 * 64 * 256 fused
     """
-    visited = [(n, around) for n, around in _visited(kernel) if n.dtype.kind == "f"]
-    products = {ir.summed_product(node) for node, _ in visited if node.op == "reduce"}
+    nodes = [(n, around) for n, around in visited(kernel) if n.dtype.kind == "f"]
+    products = {ir.summed_product(node) for node, _ in nodes if node.op == "reduce"}
     found: dict[str, Flops] = {}
-    for node, around in visited:
+    for node, around in nodes:
         before = found.get(node.dtype.name, Flops())
         times = points(ir.free_axes(node) & around)
         if node.op == "reduce":

@@ -20,7 +20,8 @@ A sum over several axes is divided along the first that is long enough: into its
 iterations where they are few, else into blocks of them; one that has a single result
 also where its terms are not many, but much work. How it is divided depends on sizes
 only, and so does the order of its additions. Sums of one kernel that are divided into
-equally many parts share the loop over them, so that what they read is read once.
+equally many parts share the loop over them, and the axes inside it, so that what they
+read is read once.
 """
 
 from __future__ import annotations
@@ -62,7 +63,32 @@ def _parts(kernel: Kernel) -> list[Kernel]:
         partial.setdefault(count, []).append(first)
         totals[node] = _total(node, first.buffer, axes, rest)
     firsts = [Kernel(_together(stores)) for stores in partial.values()]
-    return [*firsts, Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))]
+    last = Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))
+    return [_in_step(part) for part in (*firsts, last)]
+
+
+def _in_step(kernel: Kernel) -> Kernel:
+    """The kernel with the same axes for sums that are equally long and read in order.
+
+    sum over t < 9: x[t], sum over u < 9: y[u]   ->   sum over t < 9: x[t], ... y[t]
+    """
+    common: dict[tuple[Size, ...], tuple[Axis, ...]] = {}
+    images = {}
+    for node in filter(_reads_in_order, _outermost(kernel)):
+        kind, own = node.params
+        axes = common.setdefault(tuple(axis.extent for axis in own), own)
+        if axes is not own:
+            args = ir.substitute_all(node.args, _renamed(own, axes))
+            images[node] = ir.reduction(kind, tuple(args), axes)
+    return Kernel(tuple(ir.replaced(s, images, {}) for s in kernel.stores))
+
+
+def _reads_in_order(node: Scalar) -> bool:
+    """Whether all that a reduction reads lies along its last axis, and none is inside it."""
+    last, inside = node.params[1][-1], list(walk(node.args))
+    reads = [n for n in inside if n.op == "read"]
+    apart = all(n.op != "reduce" for n in inside)
+    return apart and all(ir.offset(n).factor_of(last) in (0, 1) for n in reads)
 
 
 def _outermost(kernel: Kernel) -> list[Scalar]:

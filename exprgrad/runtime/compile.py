@@ -18,6 +18,7 @@ from exprgrad.graph.check import check
 from exprgrad.graph.dims import Dim
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.absorb import absorb
 from exprgrad.loop.border import cut
 from exprgrad.loop.check import check_kernels, check_order
 from exprgrad.loop.cost import TYPICAL, Machine, assuming, terms
@@ -155,7 +156,8 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
     divided = run("divide", lambda: divide(fused), check=check_kernels)
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
-    parts = run("split", lambda: lift(split(cut(arranged, machine)), machine), check=check_kernels)
+    whole = cut(arranged, machine)
+    parts = run("split", lambda: lift(absorb(split(whole)), machine), check=check_kernels)
     ordered = run("order", lambda: order(parts, states), check=check_order)
     halves = rounded(ordered)
     tiled = run("schedule", lambda: [schedule(k, machine, halves) for k in ordered])

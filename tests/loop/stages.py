@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from exprgrad.graph import dims as sizes
 from exprgrad.graph.evaluate import dims_of
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.absorb import absorb
 from exprgrad.loop.border import cut
 from exprgrad.loop.cost import Machine
 from exprgrad.loop.fuse import fuse
@@ -83,7 +84,7 @@ def stages(
     }
     fused = fuse(interleave(lowered))
     arranged = arrange(divide(fused), machine, {"batch"})
-    parts = lift(split(cut(arranged, machine)), machine)
+    parts = lift(absorb(split(cut(arranged, machine))), machine)
     ordered = order(parts, states)
     phases = into_phases([schedule(kernel, machine, rounded(ordered)) for kernel in ordered])
     return Stages(lowered, fused, parts, ordered, phases, results, states)
