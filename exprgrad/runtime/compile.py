@@ -36,6 +36,7 @@ from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
 from exprgrad.loop.split import split
+from exprgrad.loop.turn import turn
 from exprgrad.rewrite.simplify import erase, simplify
 from exprgrad.runtime.linked import Linked, Tables
 from exprgrad.runtime.report import Stage
@@ -156,9 +157,10 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
     divided = run("divide", lambda: divide(fused), check=check_kernels)
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
-    whole = cut(arranged, machine)
-    parts = run("split", lambda: lift(absorb(split(whole)), machine), check=check_kernels)
-    ordered = run("order", lambda: order(parts, states), check=check_order)
+    turned = run("turn", lambda: turn(arranged), check=check_kernels)
+    parts = run("split", lambda: absorb(split(cut(turned, machine))), check=check_kernels)
+    lifted = run("lift", lambda: lift(parts, machine), check=check_kernels)
+    ordered = run("order", lambda: order(lifted, states), check=check_order)
     halves = rounded(ordered)
     tiled = run("schedule", lambda: [schedule(k, machine, halves) for k in ordered])
     phases = run("phases", lambda: into_phases(tiled), _show_phases)

@@ -27,6 +27,7 @@ from exprgrad.loop.phases import into_phases
 from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.split import split
+from exprgrad.loop.turn import turn
 from exprgrad.rewrite.simplify import erase, simplify
 from tests.compiled import as_arrays
 
@@ -84,7 +85,7 @@ def stages(
     }
     fused = fuse(interleave(lowered))
     arranged = arrange(divide(fused), machine, {"batch"})
-    parts = lift(absorb(split(cut(arranged, machine))), machine)
+    parts = lift(absorb(split(cut(turn(arranged), machine))), machine)
     ordered = order(parts, states)
     phases = into_phases([schedule(kernel, machine, rounded(ordered)) for kernel in ordered])
     return Stages(lowered, fused, parts, ordered, phases, results, states)
