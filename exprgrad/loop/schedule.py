@@ -45,6 +45,9 @@ from exprgrad.loop.vector import (
     vector_axis,
 )
 
+# How many cumulative sums run side by side: each waits for its own last step.
+CHAINS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class How:
@@ -206,6 +209,8 @@ def _leaf(
     elif len(across) == 1 and is_contraction(across[0]):
         free = [a for a in own if not is_ordered(a, stores)]
         how |= _tiles_across(across[0], free, machine)
+    elif any(store.ordered for store in stores):
+        how |= {axis: How(_even(axis.extent, CHAINS)) for axis in _beside(stores, own)}
     return {axis: chosen for axis, chosen in how.items() if axis not in fixed}
 
 
@@ -246,6 +251,16 @@ def _tiles_across(
         how[axis] = How(_even(axis.extent, most))
         most = max(1, min(4, (machine.registers - 1 - most) // how[axis].tile))
     return how
+
+
+def _beside(stores: list[Store], own: tuple[Axis, ...]) -> list[Axis]:
+    """The axis whose iterations run side by side where others wait for one another: the
+    innermost of those that do not.
+    """
+    if any(store.accumulate for store in stores):
+        return []
+    free = [axis for axis in own if not is_ordered(axis, stores)]
+    return [axis for axis in free if axis.extent != 1][-1:]
 
 
 def _even(extent: Size, most: int) -> int:

@@ -52,7 +52,9 @@ def vector_axis(
 def _may_be_vector(axis: Axis, stores: list[Store]) -> bool:
     if axis.extent == 1 or is_ordered(axis, stores):
         return False
-    return all(s.place().factor_of(axis) is not None for s in stores)
+    factors = [(s.place().factor_of(axis), s.ordered) for s in stores]
+    # What was just stored lane by lane cannot be gathered before it has left for the cache.
+    return all(n is not None and (n == 1 or not ordered) for n, ordered in factors)
 
 
 def is_ordered(axis: Axis, stores: list[Store]) -> bool:

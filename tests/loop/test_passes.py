@@ -117,6 +117,18 @@ def test_a_product_of_several_axes_of_rows_is_one_of_two_loops(shape):
     assert rows.extent == count(x.shape[:-1])
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 21])
+def test_cumulative_sums_run_side_by_side(n):
+    x = eg.input("x", ("batch", 50))
+    (rows,) = stages([eg.cumulative_sum(x, 1)]).scheduled
+    assert [str(rows.of(axis)) for axis in rows.kernel.stores[0].axes] == ["by 8", "serial"]
+    (columns,) = stages([eg.cumulative_sum(x, 0)]).scheduled
+    assert columns.of(columns.kernel.stores[0].axes[1]).vector
+    given = np.arange(n * 50, dtype="float32").reshape(n, 50)
+    found = eg.function([x], eg.cumulative_sum(x, 1))(given)
+    np.testing.assert_array_equal(found, np.cumsum(given, 1))
+
+
 def test_states_are_updated_in_place_where_they_can_be():
     a, b = eg.state("a", (9,)), eg.state("b", (9,))
     assert not temporaries(stages([], {a: a + b, b: b * 2}))
