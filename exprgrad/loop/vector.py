@@ -26,9 +26,12 @@ GUARD = 0.7  # making the mask of a guarded read, in vectors read
 
 
 def element_bytes(kernel: Kernel) -> int:
-    """The size of the widest floating-point element computed with."""
-    sizes = [n.dtype.size for n in ir.scalars(kernel) if n.dtype.kind == "f"]
-    return max(sizes, default=8)
+    """The size of the widest floating-point element computed with in the loops; what is
+    the same in all of them is computed once, outside.
+    """
+    found = [n.dtype for n in ir.scalars(kernel) if ir.free_axes(n)]
+    found += [store.buffer.dtype for store in kernel.stores]
+    return max((dtype.size for dtype in found if dtype.kind == "f"), default=8)
 
 
 def vector_axis(

@@ -133,3 +133,14 @@ def test_subnormal_numbers_are_lost_at_most() -> None:
     x, y = eg.input("x", a.shape), eg.input("y", b.shape)
     (found,) = native(compiled([product(x, y)]), {x: a, y: b})
     assert (np.abs(found - 6 * 2.0**-129) <= 6 * 2.0**-126 * 3).all()
+
+
+def test_a_rate_in_float64_makes_vectors_no_shorter() -> None:
+    rate = eg.state("rate", dtype="float64", init=0.5)
+    factor = eg.astype(eg.expm1(rate), "float32")
+    (last,) = stages([A * factor]).scheduled
+    assert last.lanes == 16
+    assert in_pairs(A.T @ A * factor) == 0
+    assert in_pairs(product(A.T, A) * factor) == 1
+    (wide,) = stages([eg.astype(A, "float64") * rate]).scheduled
+    assert wide.lanes == 8
