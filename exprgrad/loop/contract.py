@@ -29,6 +29,7 @@ USES = 12
 
 LARGE = 1
 PAGE = 4096
+MOST = 1 << 19
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -108,7 +109,7 @@ def _may_be_copied(
         return False
     if any(place.factor_of(a) is None for a in (*used, columns)):
         return False
-    return points(used) * machine.vector_bytes <= machine.cache_bytes // 2
+    return points(used) * machine.vector_bytes <= _room(machine)
 
 
 def _is_window(factor: Scalar) -> bool:
@@ -119,7 +120,12 @@ def _is_window(factor: Scalar) -> bool:
 def widest_panel(factor: Scalar, summed: tuple[Axis, ...], machine: Machine) -> int:
     """How many vectors wide a panel may be to leave half of the cache to the rest."""
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
-    return max(1, machine.cache_bytes // 2 // (points(used) * machine.vector_bytes))
+    return max(1, _room(machine) // (points(used) * machine.vector_bytes))
+
+
+def _room(machine: Machine) -> int:
+    """The bytes of a panel: it leaves half of the cache, and most of a stack, to others."""
+    return min(machine.cache_bytes // 2, MOST)
 
 
 def runs_along(factor: Scalar, summed: tuple[Axis, ...], columns: Axis) -> bool:
