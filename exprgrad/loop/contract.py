@@ -26,8 +26,8 @@ from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 # How often each element of a panel has to be used for the copy to be worth its time.
 USES = 12
 # From how many times the cache on a factor is copied although it lies in order.
-
 LARGE = 1
+# Bytes of a page of memory, and the most of a panel.
 PAGE = 4096
 MOST = 1 << 19
 
@@ -167,16 +167,9 @@ def columns_outside(
     rows, columns = (typical(a.extent) for a in (found.rows, found.columns))
     near = machine.cache_bytes * 3 // 4
     inside = other + mine * (rows // shape[0] if mine > near else 1)
-    streams = sum(
-        typical_bytes(store) for store in kernel.stores
-    )
+    streams = sum(points(s.axes) * s.buffer.dtype.size for s in kernel.stores)
     outside = mine + other * (columns // shape[1] if other > near else 1) + streams
     return outside < inside
-
-
-def typical_bytes(store: Store) -> int:
-    """Bytes that a store writes."""
-    return points(store.axes) * store.buffer.dtype.size
 
 
 def _nbytes(factor: Scalar) -> int:
@@ -194,12 +187,9 @@ def steps_to_pages(found: Contraction) -> bool:
     )
 
 
-def far_buffers(stores: Sequence[Store], found: Contraction, machine: Machine) -> frozenset[Buffer]:
-    """What the contraction and its stores read that is too large to be expected in the
-    cache.
-    """
-    read = {node.params[0] for node in ir.scalars(Kernel(tuple(stores))) if node.op == "read"}
-    return frozenset(b for b in read if _size(b) >= machine.cache_bytes)
+def far_buffers(kernel: Kernel, machine: Machine) -> frozenset[Buffer]:
+    """What a contraction reads that is too large to be expected in the cache."""
+    return frozenset(b for b in kernel.reads() if _size(b) >= machine.cache_bytes)
 
 
 def _size(buffer: Buffer) -> int:

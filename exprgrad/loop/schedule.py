@@ -145,7 +145,7 @@ def _arranged(
     axes = kernel.stores[0].axes
     if axes.index(columns) > axes.index(found.rows):
         copied = ()
-    return kernel, {columns: copied} if copied else {}, far_buffers(kernel.stores, found, machine)
+    return kernel, {columns: copied} if copied else {}, far_buffers(kernel, machine)
 
 
 def across(scheduled: Scheduled, store: Store) -> tuple[Axis, Axis] | None:
