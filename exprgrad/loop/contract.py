@@ -34,13 +34,15 @@ MOST = 1 << 19
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Contraction:
-    """Stores in two loops, over rows and columns, of sums of products. `in_order` says
-    that all stores run along the columns.
+    """Stores over rows and columns, of sums of products. `in_order` says that all stores
+    run along the columns; `innermost`, that no other loop is inside of these two, which
+    then may change places.
     """
 
     rows: Axis
     columns: Axis
     in_order: bool
+    innermost: bool
     factors: tuple[tuple[Scalar, tuple[Axis, ...]], ...]
 
     def across(self) -> Iterator[tuple[Scalar, tuple[Axis, ...]]]:
@@ -71,7 +73,9 @@ def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     if not rows:
         return None
     in_order = all(store.place().factor_of(columns) == 1 for store in stores)
-    return Contraction(max(rows, key=_length), columns, in_order, factors)
+    longest = max(rows, key=_length)
+    innermost = set(axes[-2:]) == {longest, columns}
+    return Contraction(longest, columns, in_order, innermost, factors)
 
 
 def _length(axis: Axis) -> int:
@@ -91,6 +95,7 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
         factor
         for factor, summed in found.across()
         if found.in_order
+        and found.innermost
         and _may_be_copied(factor, summed, found.columns, machine)
         and typical(found.rows.extent) >= USES
         and (runs_along(factor, summed, found.columns) or _is_large(factor, found, machine))
@@ -150,7 +155,7 @@ def interchange(kernel: Kernel, found: Contraction, outside: bool) -> Kernel:
     """
     axes = kernel.stores[0].axes
     pair = (found.columns, found.rows) if outside else (found.rows, found.columns)
-    if set(axes[-2:]) != set(pair) or axes[-2:] == pair:
+    if not found.innermost or axes[-2:] == pair:
         return kernel
     return Kernel(tuple(replace(s, axes=(*axes[:-2], *pair)) for s in kernel.stores))
 

@@ -142,9 +142,6 @@ def _arranged(
     shape = how.get(found.rows, SERIAL).tile, how[columns].tile * lanes
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)
     kernel = interchange(kernel, found, outside)
-    axes = kernel.stores[0].axes
-    if axes.index(columns) > axes.index(found.rows):
-        copied = ()
     return kernel, {columns: copied} if copied else {}, far_buffers(kernel, machine)
 
 

@@ -76,3 +76,11 @@ def test_an_update_fused_into_a_gradient_is_made_in_place() -> None:
     gradient = (2 * t * (1 - t * t)).T @ rows
     np.testing.assert_allclose(step(rows), (t * t).sum(), rtol=1e-5)
     np.testing.assert_allclose(w.value, before - 0.1 * gradient, rtol=1e-4, atol=1e-4)
+
+
+def test_loops_that_cannot_change_places_read_no_panel_and_gather_nothing() -> None:
+    x, k = eg.input("x", (16, 64, 16, 16)), eg.input("k", (64, 64, 3, 3))
+    graph = eg.relu(eg.conv2d(x, k, padding=1))
+    assert panels(graph) == 0
+    code = compile_request(Request([graph], {}), AVX512).library.assembly
+    assert not re.search(r"v(p?gather|scatter)", code)
