@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
+from exprgrad.loop.collapse import collapse
 from exprgrad.loop.cost import COSTS, Machine, points, typical, work
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.vector import element_bytes, vector_axis
@@ -57,8 +58,9 @@ def _is_worth_it(kernel: Kernel, stores: list[Store], machine: Machine) -> bool:
     row = work(kernel) / points(axes) / lanes
     if long < max(LONG, row) or not any(n.op == "reduce" for n in after):
         return False
-    inner = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
-    return vector_axis(stores, axes, inner, lanes, machine) is None
+    flat = list(collapse(Kernel(tuple(stores))).stores)
+    inner = [n for n in walk(s.value for s in flat) if n.op == "reduce"]
+    return vector_axis(flat, flat[0].axes, inner, lanes, machine) is None
 
 
 def _after(stores: Sequence[Store]) -> list[Scalar]:
