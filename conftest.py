@@ -5,9 +5,6 @@ import tempfile
 
 from hypothesis import settings
 
-# Runs within the benchmark, which holds its work; it is no test.
-collect_ignore = ["tests/bench"]
-
 # The same examples at every run, and no limit on the time of one: machines differ.
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.load_profile("fixed")

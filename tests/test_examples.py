@@ -50,6 +50,13 @@ def test_compile_time_is_shown_stage_by_stage() -> None:
     assert {"simplify", "fuse", "llvm", "operations", "seconds"} <= {s.split()[0] for s in shown}
 
 
+def test_the_choice_of_threads_is_shown_quiet_and_beside_a_hog() -> None:
+    script = ROOT / "examples" / "benchmarks" / "threads.py"
+    shown = python(str(script), "small call", "--rounds", "1").stdout.splitlines()
+    assert [line.split()[2] for line in shown] == ["quiet", "hog"]
+    assert all("chosen/best" in line for line in shown)
+
+
 def test_the_digits_are_shown_as_they_are_learned() -> None:
     run = python(str(DIGITS))
     assert run.stdout.startswith("loss\n")

@@ -12,12 +12,12 @@ The order of additions depends on sizes only, never on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from exprgrad.backend.arith import both, fixed_mask, known, select, whole
-from exprgrad.backend.cover import open_piece, runs
+from exprgrad.backend.cover import Span, open_piece, runs
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.limits import limited
 from exprgrad.backend.pairs import add_pair
@@ -54,6 +54,10 @@ class Reduction:
     def kinds(self) -> list[Kind]:
         """The types of one accumulator."""
         return [Kind.of(a.dtype, self.lanes) for a in self.node.args]
+
+
+# How the values at a level are taken into the accumulators of all points.
+Take = Callable[[Reduction, Level, list[Total]], list[Total]]
 
 
 def beside(stores: Sequence[Store]) -> dict[Scalar, tuple[Scalar, ...]]:
@@ -132,7 +136,7 @@ def _loops(
 ) -> list[Total]:
     """Loops over `axes` around the combination; accumulators in, accumulators out."""
     if not axes:
-        return _combined(state, level, totals, state.points)
+        return _combined(state, level, totals)
     axis, *rest = axes
     if state.across and not rest:
         return _vectors(state, axis, level, totals)
@@ -181,26 +185,17 @@ def _steps(
     ends: tuple[str, str],
     step: int,
 ) -> list[Total]:
-    """A loop over single steps or pairs from one end to another."""
-    span, bound = (*ends, step), Bound("", step)
+    """Single steps or pairs from one end to another."""
     take = _paired if step == 2 else _combined
-    times = runs(span)
-    if times in (0, 1):
-        inside = level.inside(axis, replace(bound, start=span[0]))
-        return take(state, inside, totals, state.points) if times else totals
-    loop = open_loop(level, axis, span, bound, _carried(state, totals))
-    inner = take(state, loop.level, _grouped(state, loop.names), state.points)
-    return _grouped(state, loop.close(_names(inner)))
+    return _piece(state, axis, level, totals, ((*ends, step), Bound("", step)), take)
 
 
-def _paired(
-    state: Reduction, level: Level, totals: list[Total], points: list[dict[Axis, int]]
-) -> list[Total]:
+def _paired(state: Reduction, level: Level, totals: list[Total]) -> list[Total]:
     """Each accumulator with the products of two steps taken in."""
     body, axis = state.node.args[0], state.node.params[1][-1]
     return [
         (add_pair(state.scope, body, axis, level, point, total[0]),)
-        for total, point in zip(totals, points, strict=True)
+        for total, point in zip(totals, state.points, strict=True)
     ]
 
 
@@ -212,16 +207,29 @@ def _span(
     ends: tuple[str, str],
     bound: Bound,
 ) -> list[Total]:
-    """A loop over vectors from one end to another."""
-    span = (*ends, bound.tile * bound.lanes)
+    """Vectors from one end to another."""
     sides = range(bound.tile)
-    points = [{**point, axis: side} for side in sides for point in state.points]
+    state = replace(state, points=[{**p, axis: side} for side in sides for p in state.points])
+    span = (*ends, bound.tile * bound.lanes)
+    return _piece(state, axis, level, totals, (span, bound), _combined)
+
+
+def _piece(
+    state: Reduction,
+    axis: Axis,
+    level: Level,
+    totals: list[Total],
+    piece: tuple[Span, Bound],
+    take: Take,
+) -> list[Total]:
+    """A loop over a piece of the axis; no loop where it runs never or once."""
+    span, bound = piece
     times = runs(span)
     if times is not None:
         inside = level.inside(axis, replace(bound, start=span[0]))
-        return _combined(state, inside, totals, points) if times == 1 else totals
+        return take(state, inside, totals) if times else totals
     loop = open_piece(state.scope, level, axis, span, bound, _carried(state, totals))
-    inner = _combined(state, loop.level, _grouped(state, loop.names), points)
+    inner = take(state, loop.level, _grouped(state, loop.names))
     return _grouped(state, loop.close(_names(inner)))
 
 
@@ -242,13 +250,11 @@ def _names(totals: list[Total]) -> list[str]:
 # Combination
 
 
-def _combined(
-    state: Reduction, level: Level, totals: list[Total], points: list[dict[Axis, int]]
-) -> list[Total]:
+def _combined(state: Reduction, level: Level, totals: list[Total]) -> list[Total]:
     """Each accumulator with the value at its point taken in."""
     return [
         _taken_in(state, level, total, point)
-        for total, point in zip(totals, points, strict=True)
+        for total, point in zip(totals, state.points, strict=True)
     ]
 
 

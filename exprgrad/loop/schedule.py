@@ -33,7 +33,7 @@ from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.pairs import paired
-from exprgrad.loop.tile import Panel, tile
+from exprgrad.loop.tile import Area, tile
 from exprgrad.loop.vector import (
     cost,
     cost_across,
@@ -227,8 +227,8 @@ def _tile(found: Contraction, lanes: int, machine: Machine) -> dict[Axis, How]:
     copied = panels(found, machine)
     widest = [widest_panel(f, summed, machine) for f, summed in found.factors if f in copied]
     known = isinstance(extent, int)
-    panel = Panel(typical(extent), vectors, known, steps_to_pages(found))
-    rows, wide = tile(panel, machine.registers, max(1, min([*widest, vectors])))
+    area = Area(typical(extent), vectors, known, steps_to_pages(found))
+    rows, wide = tile(area, machine.registers, max(1, min([*widest, vectors])))
     return {found.rows: How(rows), found.columns: How(wide, vector=True)}
 
 
@@ -292,5 +292,3 @@ def _accumulators(node: Scalar, lanes: int) -> int:
     """How many vectors of partial sums stand side by side."""
     long = typical(node.params[1][-1].extent) >= 8 * lanes
     return 4 if long and not is_contraction(node) else 1
-
-

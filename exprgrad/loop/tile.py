@@ -32,7 +32,7 @@ MANY = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class Area:
     """What is to be covered: rows, of a number known before the program runs or not, and
     vectors. `far` says that each step of the sum goes to another page of memory.
     """
@@ -43,37 +43,37 @@ class Panel:
     far: bool = False
 
 
-def tile(panel: Panel, registers: int, widest: int = VECTORS[-1]) -> tuple[int, int]:
+def tile(area: Area, registers: int, widest: int = VECTORS[-1]) -> tuple[int, int]:
     """Rows and vectors of the tile."""
     tiles = [
         (most, wide)
         for wide in VECTORS
-        if wide <= min(widest, max(1, panel.vectors))
-        for most in _heights(panel, wide, _most(wide, registers))
+        if wide <= min(widest, max(1, area.vectors))
+        for most in _heights(area, wide, _most(wide, registers))
     ]
-    return min(tiles, key=lambda t: (_time(panel, *t), t[0] * t[1]))
+    return min(tiles, key=lambda t: (_time(area, *t), t[0] * t[1]))
 
 
-def _heights(panel: Panel, wide: int, most: int) -> list[int]:
-    if not panel.known:
+def _heights(area: Area, wide: int, most: int) -> list[int]:
+    if not area.known:
         return [min(COMMON, most)]
-    high = 2 * COMMON if wide == 1 and panel.rows >= MANY else COMMON
+    high = 2 * COMMON if wide == 1 and area.rows >= MANY else COMMON
     return list(range(1, min(most, high) + 1))
 
 
 def _most(vectors: int, registers: int) -> int:
     """The rows for which there are registers; of many some are left for what follows."""
     taken = registers // 4 if registers > 16 else 1 + vectors
-    return min(14, (registers - taken) // vectors)
+    return (registers - taken) // vectors
 
 
-def _time(panel: Panel, rows: int, vectors: int) -> float:
+def _time(area: Area, rows: int, vectors: int) -> float:
     """The time of one step of the sum for all tiles."""
-    step = PAGE if panel.far else STEP
+    step = PAGE if area.far else STEP
     return sum(
         high * broad * (step + _step(tall, wide))
-        for tall, high in _rows(panel, rows)
-        for wide, broad in _pieces(panel.vectors, vectors)
+        for tall, high in _rows(area, rows)
+        for wide, broad in _pieces(area.vectors, vectors)
     )
 
 
@@ -81,11 +81,11 @@ def _step(rows: int, vectors: int) -> float:
     return max(LATENCY, rows * vectors) + LOAD * vectors + REPEAT * rows
 
 
-def _rows(panel: Panel, tall: int) -> list[tuple[int, int]]:
-    if panel.known or tall == 1:
-        return _pieces(panel.rows, tall)
-    rest = panel.rows % tall
-    return [(tall, panel.rows // tall), (2, rest // 2), (1, rest % 2)]
+def _rows(area: Area, tall: int) -> list[tuple[int, int]]:
+    if area.known or tall == 1:
+        return _pieces(area.rows, tall)
+    rest = area.rows % tall
+    return [(tall, area.rows // tall), (2, rest // 2), (1, rest % 2)]
 
 
 def _pieces(n: int, size: int) -> list[tuple[int, int]]:

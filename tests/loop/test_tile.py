@@ -2,7 +2,7 @@
 
 import pytest
 
-from exprgrad.loop.tile import Panel, tile
+from exprgrad.loop.tile import Area, tile
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from exprgrad.loop.tile import Panel, tile
     ],
 )
 def test_shapes(rows: int, vectors: int, registers: int, expected: tuple[int, int]) -> None:
-    assert tile(Panel(rows, vectors), registers) == expected
+    assert tile(Area(rows, vectors), registers) == expected
 
 
 @pytest.mark.parametrize("registers", [16, 32])
@@ -23,10 +23,10 @@ def test_accumulators_vectors_and_a_repeated_element_have_registers(registers: i
     for rows in range(1, 70):
         for vectors in range(1, 9):
             for known in (True, False):
-                tall, wide = tile(Panel(rows, vectors, known), registers)
+                tall, wide = tile(Area(rows, vectors, known), registers)
                 assert tall * wide + wide + 1 <= registers
                 assert known or tall <= 6
 
 
-def test_a_panel_may_be_no_wider_than_asked() -> None:
-    assert tile(Panel(512, 32), 32, widest=1)[1] == 1
+def test_a_tile_may_be_no_wider_than_asked() -> None:
+    assert tile(Area(512, 32), 32, widest=1)[1] == 1

@@ -1,5 +1,8 @@
-"""The choice of threads while running beside each fixed number, with and without a foreign
-busy process: `python tests/bench/hog.py [seconds]`.
+"""The choice of threads while running beside each fixed number of them, on a quiet machine
+and beside a foreign busy process.
+
+    python examples/benchmarks/threads.py                          all cases
+    python examples/benchmarks/threads.py "tiny step" --rounds 3   one of them, shorter
 
 Rounds are interleaved; printed are medians of seconds for a round, beside one thread's.
 The choice should take at most 1.05 times the best fixed number on a quiet machine and
@@ -8,6 +11,7 @@ at most 1.15 times one thread with a hog.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -22,7 +26,6 @@ import numpy as np
 import exprgrad as eg
 from exprgrad.runtime.step import Epoch
 
-ROUNDS = 15
 HOG = "while True: pass"
 THREADS = {"one": "1", "two": "2", "chosen": "0"}
 
@@ -86,11 +89,13 @@ def hog(wanted: bool) -> Iterator[None]:
             process.wait()
 
 
-def measured(make: Callable[[], Callable[[int], None]], times: int) -> dict[str, float]:
+def measured(
+    make: Callable[[], Callable[[int], None]], times: int, rounds: int
+) -> dict[str, float]:
     """The median seconds of a round under each number of threads."""
     runs = {name: make() for name in THREADS}
     seconds: dict[str, list[float]] = {name: [] for name in THREADS}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, threads in THREADS.items():
             os.environ["EXPRGRAD_THREADS"] = threads
             start = time.perf_counter()
@@ -101,11 +106,14 @@ def measured(make: Callable[[], Callable[[int], None]], times: int) -> dict[str,
 
 def main() -> None:
     """Print a line for each case, quiet and beside a hog."""
-    chosen = sys.argv[1:] or list(CASES)
+    parser = argparse.ArgumentParser(description="The choice of threads while running.")
+    parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}; all without any")
+    parser.add_argument("--rounds", type=int, default=15)
+    asked = parser.parse_args()
     for beside in (False, True):
         with hog(beside):
-            for name in chosen:
-                found = measured(*CASES[name])
+            for name in asked.cases or CASES:
+                found = measured(*CASES[name], asked.rounds)
                 best = min(found["one"], found["two"])
                 print(
                     f"{name:11s} {'hog' if beside else 'quiet':6s}"
