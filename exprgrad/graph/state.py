@@ -65,7 +65,9 @@ class Cell:
     ) -> None:
         self.name = name
         self.number = next(_numbers)
-        self._make: Callable[[], Array] = lambda: init(shape, _generator(name, seed))
+        self._make: Callable[..., Array] = lambda *anew: init(
+            shape, _generator(name, seed, *anew)
+        )
         self._shape = shape
         self._dtype = dtype
         self._array: Array | None = None
@@ -91,12 +93,12 @@ class Cell:
             )
         self.array[...] = given
 
-    def reset(self) -> None:
-        """Give the cell its first value again."""
-        self.array[...] = self._first()
+    def reset(self, seed: int | None = None) -> None:
+        """Give the cell its first value again, or with `seed` another first draw."""
+        self.array[...] = self._first(*([] if seed is None else [seed]))
 
-    def _first(self) -> Array:
-        made = self._make()
+    def _first(self, *anew: int) -> Array:
+        made = self._make(*anew)
         if callable(made):
             raise GraphError(
                 f"init of {self.name} gave a function where it gives an array; an "
@@ -110,5 +112,6 @@ class Cell:
         return first
 
 
-def _generator(name: str, seed: int) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+def _generator(name: str, *seeds: int) -> np.random.Generator:
+    first, *anew = seeds
+    return np.random.default_rng([first, zlib.crc32(name.encode()), *anew])

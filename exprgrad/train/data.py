@@ -23,6 +23,7 @@ Array = NDArray[Any]
 Rows = NDArray[np.int64]
 Data = Mapping[Any, Any]  # arrays by the name of their input, or by the input
 Batches = Iterable[Data] | Callable[[], Iterable[Data]]
+INFERENCE_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,12 @@ def checked_batch_size(batch_size: int | None, n: int) -> int:
             f"all of them, not {batch_size!r}"
         )
     return int(batch_size)
+
+
+def inference_rows(table: Table, batch_size: int | None) -> int:
+    """How many rows of `table` are computed at a time where nothing is updated."""
+    size = min(len(table), INFERENCE_ROWS) if batch_size is None else batch_size
+    return checked_batch_size(size, len(table))
 
 
 def shuffled(rows: Rows, seed: int, epoch: int) -> Rows:

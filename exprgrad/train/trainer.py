@@ -27,6 +27,7 @@ from exprgrad.train.data import (
     as_table,
     batches,
     checked_batch_size,
+    inference_rows,
     shuffled,
     split,
 )
@@ -46,7 +47,6 @@ from exprgrad.train.rule import Optimizer, parameters_of
 
 Array = NDArray[Any]
 Snapshot = dict[Tensor, Array]
-INFERENCE_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class Trainer:
         table = as_table(call.inputs, data, "the data", also=self._input_names())
         if not expression.ndim or expression.shape[0] != call.inputs[0].shape[0]:
             return np.asarray(call(**table.arrays))
-        size = _inference_rows(table, batch_size)
+        size = inference_rows(table, batch_size)
         parts = [
             call(**{name: array[i : i + size] for name, array in table.arrays.items()})
             for i in range(0, len(table), size)
@@ -217,6 +217,19 @@ class Trainer:
         """Give states and parameters the values of a snapshot."""
         for node, value in snapshot.items():
             node.value = value
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin anew: parameters, slots and counters get first values; nothing is compiled.
+
+        With `seed` it decides those values and all that the trainer's seed does. Numbers
+        that were set, such as a learning rate, stay.
+        """
+        if seed is not None:
+            self.seed = self._seed.value = seed
+        changed = self._training.updates if self._training else self.updates
+        for node in dict.fromkeys([*self.parameters, *changed]):
+            node.cell.reset(seed)
+        self.epoch, self.history = 0, History()
 
     # The course of a fit
 
@@ -328,7 +341,7 @@ class Trainer:
             tables = batches(program.inputs, data, self.epoch + 1, False)
         total = Total()
         for table in tables:
-            size = _inference_rows(table, batch_size)
+            size = inference_rows(table, batch_size)
             program.require_sizes(table, size)
             pace = self._inference_pace
             found = run(program, table, table.rows, size, pace, lambda *_: None)
@@ -377,8 +390,3 @@ class Trainer:
     def __repr__(self) -> str:
         named = ", ".join(node.name for node in self.parameters)
         return f"<trainer of {named} with {self.optimizer}, {self.epoch} epochs done>"
-
-
-def _inference_rows(table: Table, batch_size: int | None) -> int:
-    size = min(len(table), INFERENCE_ROWS) if batch_size is None else batch_size
-    return checked_batch_size(size, len(table))
