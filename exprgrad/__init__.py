@@ -12,7 +12,7 @@ from typing import Any
 
 PUBLIC = {
     "exprgrad.graph.tensor": "Tensor",
-    "exprgrad.graph.leaves": "input parameter state step",
+    "exprgrad.graph.leaves": "input parameter state step epoch",
     "exprgrad.graph.dtype": "float32 float64 int32 int64 bool_",
     "exprgrad.graph.elementwise": """constant astype where full broadcast_to
         add subtract multiply divide floor_divide remainder pow maximum minimum

@@ -123,6 +123,9 @@ def _checked_name(name: str) -> str:
 # adds one to it at each call; schedules and random numbers read it.
 step = state("step", dtype=dtypes.int64, init=0)
 
+# The number of the current epoch, 0 in the first, for schedules. A trainer counts it.
+epoch = state("epoch", dtype=dtypes.int64, init=0)
+
 # The seed of all random numbers that are not given another.
 seed = state("seed", dtype=dtypes.int64, init=0)
 

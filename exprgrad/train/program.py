@@ -14,7 +14,6 @@ from exprgrad.errors import GraphError, NonFiniteError
 from exprgrad.grad import grad
 from exprgrad.graph.check import Demand, demands
 from exprgrad.graph.elementwise import as_tensor
-from exprgrad.graph.leaves import seed, step
 from exprgrad.graph.mode import replaced
 from exprgrad.graph.node import walk
 from exprgrad.graph.precision import decided
@@ -103,10 +102,12 @@ def training_program(
     optimizer: Optimizer,
     parameters: Sequence[Tensor],
     updates: Mapping[Tensor, Tensor],
-    own_seed: Tensor,
+    counters: Mapping[Tensor, Tensor],
     precision: str,
 ) -> Program:
     """The step: forward, backward and every update, in training mode.
+
+    `counters` has the trainer's own states for `eg.step` and its kind.
 
     The products of the loss, of its gradient and of `updates` are in `precision`, not
     those of the optimizer. Raises `GraphError` where the optimizer and the user update
@@ -127,7 +128,7 @@ def training_program(
         Stage("gradient", elapsed, lambda: listing(_slopes(shown["loss"], parameters))),
         Stage("updates", 0.0, lambda: listing(new_values(checked))),
     )
-    compiled = _program(shown, checked, {step: optimizer.count, seed: own_seed})
+    compiled = _program(shown, checked, counters)
     return replace(compiled, written=written)
 
 
@@ -137,20 +138,20 @@ def _slopes(loss: Tensor, parameters: Sequence[Tensor]) -> dict[str, Tensor]:
 
 
 def inference_program(
-    outputs: Mapping[str, Tensor], count: Tensor, own_seed: Tensor, precision: str
+    outputs: Mapping[str, Tensor], counters: Mapping[Tensor, Tensor], precision: str
 ) -> Program:
     """Loss and metrics in inference mode, with nothing updated."""
     image = decided(list(outputs.values()), False, precision)
     shown = {name: image[node] for name, node in outputs.items()}
-    return _program(shown, {}, {step: count, seed: own_seed})
+    return _program(shown, {}, counters)
 
 
 def _program(
     outputs: dict[str, Tensor],
     updates: dict[Tensor, Tensor],
-    counters: dict[Tensor, Tensor],
+    counters: Mapping[Tensor, Tensor],
 ) -> Program:
-    """`eg.step` and `eg.random.seed` are the trainer's own, so that none is shared."""
+    """The program whose steps, epochs and seed are `counters`, so that none is shared."""
     image = replaced([*outputs.values(), *updates.values()], counters)
     outputs = {name: image[node] for name, node in outputs.items()}
     updates = {state: image[new] for state, new in updates.items()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from exprgrad.errors import GraphError, InputError
 from exprgrad.graph import dtype as dtypes
+from exprgrad.graph import leaves
 from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import state
 from exprgrad.graph.mode import in_mode
@@ -107,10 +108,13 @@ class Trainer:
         self.parameters = tuple(parameters or parameters_of(loss))
         self.seed = seed
         self.precision = checked_precision(precision)
-        self.epoch = 0
+        self._counters = {
+            leaves.step: optimizer.count,
+            leaves.epoch: state("epoch", dtype=dtypes.int64, init=0),
+            leaves.seed: state("seed", dtype=dtypes.int64, init=seed),
+        }
         self.history = History()
         self._metrics = dict(metrics or {})
-        self._seed = state("seed", dtype=dtypes.int64, init=seed)
         self._training: Program | None = None
         self._inference: Program | None = None
         self._predictions: dict[Tensor, Function] = {}
@@ -197,6 +201,15 @@ class Trainer:
     def program(self) -> Program:
         """The compiled training step, which `eg.explain` asks for its stages."""
         return self._training_program()
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done: `eg.epoch` of this trainer."""
+        return int(self._counters[leaves.epoch].value)
+
+    @epoch.setter
+    def epoch(self, done: int) -> None:
+        self._counters[leaves.epoch].value = done
 
     def memory(self) -> Footprint:
         """The bytes that `fit` holds besides the data, as formulas of the batch; known
@@ -355,16 +368,15 @@ class Trainer:
                 self.optimizer,
                 self.parameters,
                 self.updates,
-                self._seed,
+                self._counters,
                 self.precision,
             )
         return self._training
 
     def _inference_program(self) -> Program:
         if self._inference is None:
-            count = self.optimizer.count
             self._inference = inference_program(
-                self.outputs, count, self._seed, self.precision
+                self.outputs, self._counters, self.precision
             )
         return self._inference
 
