@@ -98,6 +98,25 @@ def as_table(
     return Table(pairs, dims, np.arange(n, dtype=np.int64))
 
 
+def read(
+    inputs: Sequence[Tensor],
+    data: Data | Batches,
+    what: str,
+    check_finite: bool = False,
+    also: Collection[str] = (),
+) -> Table | Batches:
+    """`as_table` of a mapping; batches, and what makes them, as they are.
+
+    Raises `InputError` for anything else.
+    """
+    if isinstance(data, Mapping):
+        return as_table(inputs, data, what, check_finite, also)
+    if not callable(data) and not hasattr(data, "__iter__"):
+        given = type(data).__name__
+        raise InputError(f"{what} is a mapping or an iterable of them, not {given}")
+    return data
+
+
 def by_name(data: Data) -> dict[str, Any]:
     """`data` with names in place of inputs as keys."""
     if not isinstance(data, Mapping):

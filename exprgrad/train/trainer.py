@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,12 +26,12 @@ from exprgrad.train.data import (
     Table,
     as_table,
     batches,
-    checked_batch_size,
     inference_rows,
+    read,
     shuffled,
-    split,
 )
 from exprgrad.train.history import History
+from exprgrad.train.plan import Plan, planned
 from exprgrad.train.program import (
     Means,
     Pace,
@@ -48,19 +47,6 @@ from exprgrad.train.rule import Optimizer, parameters_of
 
 Array = NDArray[Any]
 Snapshot = dict[Tensor, Array]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """One call of `fit`, its arguments checked."""
-
-    data: Table | Batches
-    validation: Table | Batches | None
-    epochs: int
-    batch_size: int
-    shuffle: bool
-    callbacks: tuple[Callback, ...]
-    check_finite: bool
 
 
 class Trainer:
@@ -148,15 +134,17 @@ class Trainer:
         program = self._training_program()
         if isinstance(callbacks, Callback):
             callbacks = [callbacks]
-        plan = self._plan(
+        plan = planned(
+            program,
+            self._input_names(),
             data,
-            epochs,
-            batch_size,
-            validation_data,
-            validation_split,
-            shuffle,
-            (ProgressBar(progress), *callbacks),
-            check_finite,
+            validation_data=validation_data,
+            held_out=(validation_split, self.seed),
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            callbacks=(ProgressBar(progress), *callbacks),
+            check_finite=check_finite,
         )
         before = {s: s.value.copy() for s in program.updates}
         epoch = self.epoch
@@ -173,7 +161,8 @@ class Trainer:
         Batches weigh by their rows, so that `batch_size` changes nothing but rounding.
         """
         program = self._inference_program()
-        return self._means(program, self._read(program, data, "the data"), batch_size)
+        source = read(program.inputs, data, "the data", also=self._input_names())
+        return self._means(program, source, batch_size)
 
     def predict(
         self, what: Tensor | str, data: Data, batch_size: int | None = None
@@ -238,7 +227,7 @@ class Trainer:
         that were set, such as a learning rate, stay.
         """
         if seed is not None:
-            self.seed = self._seed.value = seed
+            self.seed = self._counters[leaves.seed].value = seed
         changed = self._training.updates if self._training else self.updates
         for node in dict.fromkeys([*self.parameters, *changed]):
             node.cell.reset(seed)
@@ -246,41 +235,7 @@ class Trainer:
 
     # The course of a fit
 
-    def _plan(
-        self,
-        data: Data | Batches,
-        epochs: int,
-        batch_size: int | None,
-        validation_data: Data | Batches | None,
-        validation_split: float,
-        shuffle: bool,
-        callbacks: tuple[Callback, ...],
-        check_finite: bool,
-    ) -> _Plan:
-        if not isinstance(epochs, int) or epochs < 1:
-            raise InputError(f"epochs is an integer from 1, not {epochs!r}")
-        program = self._training_program()
-        source = self._read(program, data, "the data", check_finite)
-        validation: Table | Batches | None = None
-        if validation_split and validation_data is not None:
-            raise InputError("validation_data and validation_split exclude each other")
-        if validation_split:
-            if not isinstance(source, Table):
-                raise InputError(
-                    "validation_split needs data in arrays, not in batches"
-                )
-            source, validation = split(source, validation_split, self.seed)
-        elif validation_data is not None:
-            validation = self._read(
-                program, validation_data, "validation_data", check_finite
-            )
-        size = 0
-        if isinstance(source, Table):
-            size = checked_batch_size(batch_size, len(source))
-            program.require_sizes(source, size)
-        return _Plan(source, validation, epochs, size, shuffle, callbacks, check_finite)
-
-    def _fit(self, program: Program, plan: _Plan) -> History:
+    def _fit(self, program: Program, plan: Plan) -> History:
         self._stopped = None
         self.history = history = History()
         try:
@@ -297,7 +252,7 @@ class Trainer:
                 callback.on_fit_end(self)
         return history
 
-    def _one_epoch(self, program: Program, plan: _Plan) -> Means:
+    def _one_epoch(self, program: Program, plan: Plan) -> Means:
         logs: Means = {"epoch": self.epoch + 1}
         for callback in plan.callbacks:
             callback.on_epoch_begin(self, logs)
@@ -317,7 +272,7 @@ class Trainer:
             callback.on_epoch_end(self, logs)
         return logs
 
-    def _train(self, program: Program, plan: _Plan, progress: Any) -> Means:
+    def _train(self, program: Program, plan: Plan, progress: Any) -> Means:
         finite = plan.check_finite
         if isinstance(plan.data, Table):
             rows = plan.data.rows
@@ -332,17 +287,7 @@ class Trainer:
             progress(number + 1, 0, total.means())
         return total.means()
 
-    # Reading data, running programs
-
-    def _read(
-        self, program: Program, data: Data | Batches, what: str, finite: bool = False
-    ) -> Table | Batches:
-        if isinstance(data, Mapping):
-            return as_table(program.inputs, data, what, finite, self._input_names())
-        if not callable(data) and not hasattr(data, "__iter__"):
-            given = type(data).__name__
-            raise InputError(f"{what} is a mapping or an iterable of them, not {given}")
-        return data
+    # Running programs
 
     def _means(
         self, program: Program, data: Table | Batches, batch_size: int | None

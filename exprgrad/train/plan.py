@@ -1,0 +1,70 @@
+"""What one call of `fit` is to do: its data read and parted, its numbers checked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from exprgrad.errors import InputError
+from exprgrad.train.callbacks import Callback
+from exprgrad.train.data import (
+    Batches,
+    Data,
+    Table,
+    checked_batch_size,
+    read,
+    split,
+)
+from exprgrad.train.program import Program
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One call of `fit`, its arguments checked; `batch_size` is 0 for given batches."""
+
+    data: Table | Batches
+    validation: Table | Batches | None
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    callbacks: tuple[Callback, ...]
+    check_finite: bool
+
+
+def planned(
+    program: Program,
+    names: Collection[str],
+    data: Data | Batches,
+    *,
+    validation_data: Data | Batches | None,
+    held_out: tuple[float, int],
+    epochs: int,
+    batch_size: int | None,
+    shuffle: bool,
+    callbacks: tuple[Callback, ...],
+    check_finite: bool,
+) -> Plan:
+    """The plan of a `fit` of `program`; data may have arrays for all of `names`.
+
+    `held_out` is the part of the rows that validates, and the seed that draws it.
+    Raises `InputError` for what does not fit.
+    """
+    if not isinstance(epochs, int) or epochs < 1:
+        raise InputError(f"epochs is an integer from 1, not {epochs!r}")
+    source = read(program.inputs, data, "the data", check_finite, names)
+    validation: Table | Batches | None = None
+    if held_out[0] and validation_data is not None:
+        raise InputError("validation_data and validation_split exclude each other")
+    if held_out[0]:
+        if not isinstance(source, Table):
+            raise InputError("validation_split needs data in arrays, not in batches")
+        source, validation = split(source, *held_out)
+    elif validation_data is not None:
+        validation = read(
+            program.inputs, validation_data, "validation_data", check_finite, names
+        )
+    size = 0
+    if isinstance(source, Table):
+        size = checked_batch_size(batch_size, len(source))
+        program.require_sizes(source, size)
+    return Plan(source, validation, epochs, size, shuffle, callbacks, check_finite)
