@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 PACKAGE = str(Path(__file__).parent)
 
@@ -48,9 +49,18 @@ def user_line() -> Where:
     if origin is not None:
         return origin
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame.f_back is not None and _is_ours(frame):
         frame = frame.f_back
     return Where(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Code of this package, or the `__init__` that Python wrote for a dataclass of it."""
+    file = frame.f_code.co_filename
+    module = str(frame.f_globals.get("__name__"))
+    return file.startswith(PACKAGE) or (
+        file == "<string>" and module.startswith("exprgrad.")
+    )
 
 
 class ExprgradError(Exception):
