@@ -14,12 +14,21 @@ from exprgrad.nn.losses import (
     mae,
     mse,
 )
+from exprgrad.nn.penalties import (
+    contraction,
+    running_sparsity,
+    sigmoid_contraction,
+    sparsity,
+)
+from exprgrad.nn.rbm import RBM
 
 __all__ = [
+    "RBM",
     "accuracy",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "contraction",
     "cross_entropy",
     "dense",
     "dropout",
@@ -31,5 +40,8 @@ __all__ = [
     "layer_norm",
     "mae",
     "mse",
+    "running_sparsity",
+    "sigmoid_contraction",
+    "sparsity",
     "training",
 ]

@@ -61,6 +61,26 @@ def truncated_normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
     return init
 
 
+def log_odds(rows: Array, smallest: float = 0.01) -> Initializer:
+    """log(p / (1 - p)) of p, the mean of each column of `rows[row, unit]`.
+
+    p is kept from `smallest` to 1 - `smallest`. For the bias of binary units: Hinton
+    2010, A practical guide to training restricted Boltzmann machines, section 8.1.
+    Raises `ShapeError` for rows of another width than the parameter's.
+
+    >>> log_odds(np.array([[0.0, 1.0], [0.0, 0.0]]), 0.25)((2,), None).round(1)
+    array([-1.1,  0. ])
+    """
+
+    def init(shape: Shape, rng: np.random.Generator) -> Array:
+        p = np.clip(np.asarray(rows, np.float64).mean(0), smallest, 1 - smallest)
+        if p.shape != shape:
+            raise ShapeError(f"log_odds of rows of {p.shape} fills no {shape}")
+        return np.asarray(np.log(p) - np.log1p(-p))
+
+    return init
+
+
 def fans(shape: Shape) -> tuple[int, int]:
     """Fan-in and fan-out of a weight.
 
