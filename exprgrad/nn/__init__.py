@@ -2,6 +2,8 @@
 
 from exprgrad.graph.mode import training
 from exprgrad.nn import init
+from exprgrad.nn.autoencoder import Autoencoder, Stack
+from exprgrad.nn.corruption import gaussian_noise, mask_noise, salt_and_pepper
 from exprgrad.nn.layers import batch_norm, dense, dropout, inference, layer_norm
 from exprgrad.nn.losses import (
     accuracy,
@@ -23,7 +25,9 @@ from exprgrad.nn.penalties import (
 from exprgrad.nn.rbm import RBM
 
 __all__ = [
+    "Autoencoder",
     "RBM",
+    "Stack",
     "accuracy",
     "batch_norm",
     "binary_cross_entropy",
@@ -32,6 +36,7 @@ __all__ = [
     "cross_entropy",
     "dense",
     "dropout",
+    "gaussian_noise",
     "hinge",
     "huber",
     "inference",
@@ -39,8 +44,10 @@ __all__ = [
     "kl",
     "layer_norm",
     "mae",
+    "mask_noise",
     "mse",
     "running_sparsity",
+    "salt_and_pepper",
     "sigmoid_contraction",
     "sparsity",
     "training",
