@@ -2,6 +2,7 @@
 
 from exprgrad.train import optim, schedules
 from exprgrad.train.callbacks import Callback, EarlyStopping, ProgressBar
+from exprgrad.train.greedy import pretrain
 from exprgrad.train.history import History
 from exprgrad.train.rule import Hyper, Optimizer
 from exprgrad.train.trainer import Trainer
@@ -15,5 +16,6 @@ __all__ = [
     "ProgressBar",
     "Trainer",
     "optim",
+    "pretrain",
     "schedules",
 ]
