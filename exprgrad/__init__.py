@@ -50,6 +50,7 @@ SUBMODULES = {
     "train": "exprgrad.train",
     "optim": "exprgrad.train.optim",
     "schedules": "exprgrad.train.schedules",
+    "order": "exprgrad.train.order",
     "inspect": "exprgrad.inspect",
     "interop": "exprgrad.interop",
 }

@@ -83,7 +83,7 @@ def _of_steps(trainer: Trainer, data: Any, batch_size: int) -> Measured:
     program = trainer.program
     table = as_table(program.inputs, data, "the data")
     size = checked_batch_size(batch_size, len(table))
-    program.require_sizes(table, size)
+    program.require_sizes(table, len(table), size)
     epoch = program.epoch.with_clock()
     order = shuffled(table.rows, trainer.seed, 1)
     steps = -(-order.size // size)

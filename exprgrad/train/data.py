@@ -1,4 +1,4 @@
-"""What a trainer reads: whole arrays, row orders, or batches one after another."""
+"""What a trainer reads: whole arrays, or batches one after another."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ class Table:
 
     def __len__(self) -> int:
         return int(self.rows.size)
+
+    @property
+    def height(self) -> int:
+        """How many rows the arrays have, whether used or not."""
+        return len(next(iter(self.arrays.values())))
 
 
 def batch_dimension(inputs: Sequence[Tensor]) -> str:
@@ -156,6 +161,12 @@ def inference_rows(table: Table, batch_size: int | None) -> int:
     return checked_batch_size(size, len(table))
 
 
+def generator(seed: int, epoch: int) -> np.random.Generator:
+    """The random numbers of an epoch."""
+    key = np.array([seed, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))
+
+
 def shuffled(rows: Rows, seed: int, epoch: int) -> Rows:
     """`rows` in the order of this seed and epoch.
 
@@ -165,9 +176,7 @@ def shuffled(rows: Rows, seed: int, epoch: int) -> Rows:
     >>> sorted(shuffled(np.arange(5), seed=0, epoch=1).tolist())
     [0, 1, 2, 3, 4]
     """
-    key = np.array([seed, epoch], np.uint64)
-    order = np.random.Generator(np.random.Philox(key=key)).permutation(rows.size)
-    return rows[order]
+    return rows[generator(seed, epoch).permutation(rows.size)]
 
 
 _SPLIT_EPOCH = 2**63  # no epoch has this number, so that the split is no epoch's order

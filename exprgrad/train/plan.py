@@ -15,6 +15,7 @@ from exprgrad.train.data import (
     read,
     split,
 )
+from exprgrad.train.order import Order, as_order
 from exprgrad.train.program import Program
 
 
@@ -26,7 +27,7 @@ class Plan:
     validation: Table | Batches | None
     epochs: int
     batch_size: int
-    shuffle: bool
+    order: Order
     callbacks: tuple[Callback, ...]
     check_finite: bool
 
@@ -40,7 +41,7 @@ def planned(
     held_out: tuple[float, int],
     epochs: int,
     batch_size: int | None,
-    shuffle: bool,
+    shuffle: bool | Order,
     callbacks: tuple[Callback, ...],
     check_finite: bool,
 ) -> Plan:
@@ -63,8 +64,13 @@ def planned(
         validation = read(
             program.inputs, validation_data, "validation_data", check_finite, names
         )
-    size = 0
+    size, order = 0, as_order(shuffle)
     if isinstance(source, Table):
         size = checked_batch_size(batch_size, len(source))
-        program.require_sizes(source, size)
-    return Plan(source, validation, epochs, size, shuffle, callbacks, check_finite)
+        order.check(source.height)
+    elif isinstance(shuffle, Order):
+        raise InputError(
+            f"an order needs data in arrays: batches come in their own, which "
+            f"{type(shuffle).__name__} cannot change"
+        )
+    return Plan(source, validation, epochs, size, order, callbacks, check_finite)

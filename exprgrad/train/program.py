@@ -63,10 +63,10 @@ class Program:
         tables = self.epoch.program.linked.tables
         return footprint(tables, {"values before fit": together(self.updates)})
 
-    def require_sizes(self, table: Table, batch_size: int) -> None:
-        """Raise `InputError` where a batch of this table cannot be computed."""
-        last = len(table) % batch_size or batch_size
-        for n in {batch_size, last}:
+    def require_sizes(self, table: Table, rows: int, batch_size: int) -> None:
+        """Raise `InputError` where a batch of `rows` of this table cannot be computed."""
+        last = rows % batch_size or batch_size
+        for n in {min(batch_size, rows), last}:
             require_demands(self.demands, {**table.dims, self.batch: n})
 
 

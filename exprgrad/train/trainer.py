@@ -28,9 +28,9 @@ from exprgrad.train.data import (
     batches,
     inference_rows,
     read,
-    shuffled,
 )
 from exprgrad.train.history import History
+from exprgrad.train.order import Order, arranged
 from exprgrad.train.plan import Plan, planned
 from exprgrad.train.program import (
     Means,
@@ -114,7 +114,7 @@ class Trainer:
         batch_size: int | None = 32,
         validation_data: Data | Batches | None = None,
         validation_split: float = 0.0,
-        shuffle: bool = True,
+        shuffle: bool | Order = True,
         callbacks: Sequence[Callback] | Callback = (),
         progress: bool | None = None,
         check_finite: bool = False,
@@ -125,7 +125,8 @@ class Trainer:
         memory-mapped ones too), or is an iterable of such mappings, one for each batch,
         or a function that makes one for each epoch. `batch_size` None takes all rows at
         once, 1 trains online. `validation_split` holds out that part of the rows, drawn
-        by the seed. `progress` is shown on a terminal unless given.
+        by the seed. `shuffle` True takes the rows in a new order each epoch, False as
+        they stand; `eg.order` has others. `progress` is shown on a terminal unless given.
 
         Raises `InputError` for data that do not fit, `NonFiniteError` with
         `check_finite`; after any error all values are as before the call. Ctrl-C
@@ -275,14 +276,14 @@ class Trainer:
     def _train(self, program: Program, plan: Plan, progress: Any) -> Means:
         finite = plan.check_finite
         if isinstance(plan.data, Table):
-            rows = plan.data.rows
-            order = shuffled(rows, self.seed, self.epoch + 1) if plan.shuffle else rows
             size = plan.batch_size
+            order = arranged(plan.order, plan.data, self.epoch, size, self.seed)
+            program.require_sizes(plan.data, order.size, size)
             return run(program, plan.data, order, size, self._pace, progress, finite)
         total = Total()
         tables = batches(program.inputs, plan.data, self.epoch + 1, finite)
         for number, table in enumerate(tables):
-            program.require_sizes(table, len(table))
+            program.require_sizes(table, len(table), len(table))
             total.add(whole(program, table, finite), len(table))
             progress(number + 1, 0, total.means())
         return total.means()
@@ -300,7 +301,7 @@ class Trainer:
         total = Total()
         for table in tables:
             size = inference_rows(table, batch_size)
-            program.require_sizes(table, size)
+            program.require_sizes(table, len(table), size)
             pace = self._inference_pace
             found = run(program, table, table.rows, size, pace, lambda *_: None)
             total.add(found, len(table))
