@@ -200,6 +200,14 @@ def store(scope: Scope, target: Store, value: str, level: Level, point: Point) -
     write(code, kind, where, mask, value, apart)
 
 
+def put(scope: Scope, place: Scalar, value: Value, level: Level, point: Point) -> None:
+    """Write a value to where `place` reads one."""
+    buffer, (name, lanes) = place.params[0], value
+    where = address(scope, buffer, ir.offset(place), level, point)
+    kind = memory_kind(buffer.dtype, lanes)
+    write(level.code, kind, where, None, as_stored(level.code, buffer.dtype, lanes, name), False)
+
+
 def as_stored(code: Code, dtype: DType, lanes: int, value: str) -> str:
     """A value as it stands in memory."""
     if dtype.kind != "b":

@@ -83,6 +83,14 @@ def most(code: Code, a: str, b: str) -> str:
     return b if a == "0" else a if b == "0" else _extreme(code, max, "smax", a, b)
 
 
+def once_unless(code: Code, start: str, stop: str) -> str:
+    """How often to run what is needed only where start < stop does not hold: 0 or 1."""
+    first, last = known(start), known(stop)
+    if first is not None and last is not None:
+        return str(int(first >= last))
+    return code.op(f"zext i1 {code.op(f'icmp sge i64 {start}, {stop}')} to i64")
+
+
 def _extreme(code: Code, fold: Callable[[int, int], int], name: str, a: str, b: str) -> str:
     x, y = known(a), known(b)
     if a == b or (x is not None and y is not None):

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, product
-from math import prod
 
-from exprgrad.backend.access import load, store
-from exprgrad.backend.ahead import ask_for_tile, ask_in_loop
+from exprgrad.backend.access import store
+from exprgrad.backend.ahead import ask_for_tile
 from exprgrad.backend.arith import (
     INDEX,
     floor_div,
@@ -23,9 +22,9 @@ from exprgrad.backend.arith import (
 )
 from exprgrad.backend.cover import cover, open_piece, runs
 from exprgrad.backend.crosswise import store_across
-from exprgrad.backend.level import Bound, Level
+from exprgrad.backend.filling import Panels, Piece
+from exprgrad.backend.level import Level
 from exprgrad.backend.outline import call, called_in
-from exprgrad.backend.panel import Panel, panel_of
 from exprgrad.backend.philox import aligned_draw, four_vectors, random
 from exprgrad.backend.reduce import beside, reduce
 from exprgrad.backend.scope import Point, Value
@@ -35,7 +34,6 @@ from exprgrad.backend.text import Code, Function, Kind
 from exprgrad.graph.dims import Dim, FloorDiv, Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled, across
 
@@ -70,8 +68,7 @@ class Emitter:
         self.called = called_in(scheduled)
         self.function = function
         self.root = Level(Code(function))
-        self.panels: dict[Scalar, Panel] = {}
-        self.rooms: dict[Scalar, str] = {}
+        self.panels = Panels(self)
         self.on_stack: dict[Buffer, str] = {}
         self.sums: dict[Scalar, tuple[Scalar, ...]] = {}
 
@@ -79,10 +76,10 @@ class Emitter:
 
     def emit(self) -> None:
         """Write the whole kernel."""
-        self._nest(self.scheduled.kernel.stores, 0, self.root)
+        self.nest(self.scheduled.kernel.stores, 0, self.root)
         self.root.code.block.end = "ret void"
 
-    def _nest(self, stores: Sequence[Store], depth: int, level: Level) -> None:
+    def nest(self, stores: Sequence[Store], depth: int, level: Level) -> None:
         """Write stores whose first `depth` loops are open."""
         runs = groupby(stores, key=lambda s: s.axes[depth] if s.axes[depth:] else None)
         for axis, run in runs:
@@ -93,40 +90,31 @@ class Emitter:
                 self._loops(inside, depth, axis, level)
 
     def _loops(self, stores: Sequence[Store], depth: int, axis: Axis, level: Level) -> None:
-        for span, bound in cover(self, axis):
-            times = runs(span)
-            if times is None:
-                loop = open_piece(self, level, axis, span, bound)
-                self._fill_panels(axis, loop.level)
-                self._nest(stores, depth + 1, loop.level)
-                loop.close()
-            elif times == 1:
-                inside = level.inside(axis, replace(bound, start=span[0]))
-                self._fill_panels(axis, inside)
-                self._nest(stores, depth + 1, inside)
+        pieces = cover(self, axis)
+        if self.panels.waiting and depth + 1 == len(stores[0].axes):
+            pieces = self.panels.first_rows(stores, depth, level, pieces)
+        for piece in pieces:
+            self.piece(stores, depth, level, piece)
 
-    def _fill_panels(self, columns: Axis, level: Level) -> None:
-        """Copy what is kept in panels for the columns at `level`."""
-        bound = level.axes[columns]
-        for factor in self.scheduled.panels.get(columns, ()):
-            around = {axis for each in level.outward() for axis in each.axes}
-            summed = [axis for axis in _moved_by(factor) if axis not in around]
-            panel = panel_of(factor, columns, bound, summed)
-            self.on_stack[panel.memory] = self._room(factor, panel)
-            how = {**self.scheduled.how, **panel.how}
-            self.scheduled = replace(self.scheduled, how=how)
-            self._nest([panel.store], 0, level.inside(panel.first, Bound(bound.start)))
-            level.axes[panel.side] = replace(bound, start="0")
-            self.panels[factor] = panel
+    def piece(
+        self, stores: Sequence[Store], depth: int, level: Level, piece: Piece
+    ) -> None:
+        """A loop over a piece of the axis at `depth`; none where it runs never or once."""
+        (span, bound), axis = piece, stores[0].axes[depth]
+        times = runs(span)
+        if times is None:
+            loop = open_piece(self, level, axis, span, bound)
+            self._inside(stores, depth, axis, loop.level)
+            loop.close()
+        elif times == 1:
+            inside = level.inside(axis, replace(bound, start=span[0]))
+            self._inside(stores, depth, axis, inside)
 
-    def _room(self, factor: Scalar, panel: Panel) -> str:
-        """Memory of this thread for the panels of a factor; the first one is the widest."""
-        if factor not in self.rooms:
-            self.rooms[factor] = "%" + self.function.fresh("panel")
-            count, kind = prod(map(typical, panel.memory.shape)), Kind.of(factor.dtype)
-            line = f"{self.rooms[factor]} = alloca [{count} x {kind}], align 64"
-            self.function.blocks[0].lines.insert(0, line)
-        return self.rooms[factor]
+    def _inside(
+        self, stores: Sequence[Store], depth: int, axis: Axis, level: Level
+    ) -> None:
+        self.panels.begin(axis, stores, level)
+        self.nest(stores, depth + 1, level)
 
     def _points(self, stores: Sequence[Store], level: Level) -> None:
         """All points of the tile; at each every value first, then every store."""
@@ -210,13 +198,7 @@ class Emitter:
         return self.size(node.params[0]), 1
 
     def _load(self, node: Scalar, level: Level, point: Point) -> Value:
-        panel = self.panels.get(node)
-        if panel is None:
-            ask_in_loop(self, node, level, point)
-            return load(self, node, level, point)
-        columns = next(iter(self.scheduled.panels))
-        place = {**point, panel.side: point.get(columns, 0)}
-        return load(self, panel.read, level, place)
+        return self.panels.load(node, level, point)
 
     def _computed(self, node: Scalar, level: Level, point: Point) -> Value:
         lanes = max(self.value(a, level, point)[1] for a in node.args)
@@ -350,11 +332,6 @@ def _place(node: Scalar, level: Level, point: Point) -> tuple[Level, tuple[objec
     if not axes:
         return home, (node,)
     return home, (node, *(point.get(axis, 0) for axis in home.tiled(axes)))
-
-
-def _moved_by(node: Scalar) -> list[Axis]:
-    """The axes by which a read moves, in the order of its index."""
-    return [atom.params[0] for atom, _ in ir.offset(node).terms if atom.op == "axis"]
 
 
 def _from_the_front(code: Code, kind: Kind, index: str, size: str) -> str:

@@ -1,8 +1,9 @@
 """Panels: a factor of a contraction copied for a tile of columns, next to the processor.
 
     for j by 4 vectors:
-        panel[k, j..] = b[j.., k]           turned square by square, or as it lies
-        for i by 6: ...                     reads the panel in place of b
+        panel[k, j..] = b[j.., k]           turned square by square before the first rows,
+        for i by 6: ...                     or as it lies, written by the first rows as
+                                            they read b; all others read the panel
 
 A panel lies on the stack of the thread that makes it, so that it stays in the thread's
 own cache.
@@ -10,10 +11,11 @@ own cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exprgrad.backend.level import Bound
+from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.contract import runs_along
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
@@ -24,7 +26,7 @@ from exprgrad.loop.schedule import How
 class Panel:
     """A copy: its memory, the axis that numbers its columns, what is read in place of
     the factor; the store that fills it, which counts from the `first` column of the
-    tile, and how the loops of that run.
+    tile, how the loops of that run, and whether it changes the order in memory.
     """
 
     memory: Buffer
@@ -33,6 +35,7 @@ class Panel:
     first: Axis
     store: Store
     how: Mapping[Axis, How]
+    turned: bool
 
 
 def panel_of(factor: Scalar, columns: Axis, bound: Bound, summed: list[Axis]) -> Panel:
@@ -53,11 +56,23 @@ def panel_of(factor: Scalar, columns: Axis, bound: Bound, summed: list[Axis]) ->
     if not runs_along(factor, tuple(summed), columns):
         how = {column: How(bound.tile, vector=True)}
         store = Store(memory, (*own, column), index, value)
-        return Panel(memory, side, read, first, store, how)
+        return Panel(memory, side, read, first, store, how, turned=False)
     along = next(b for b in own if ir.offset(value).factor_of(b) == 1)
     loops = (*(axis for axis in own if axis is not along), column, along)
     how = {column: How(bound.lanes), along: How(vector=True)}
-    return Panel(memory, side, read, first, Store(memory, loops, index, value), how)
+    store = Store(memory, loops, index, value)
+    return Panel(memory, side, read, first, store, how, turned=True)
+
+
+def is_read_whole(factor: Scalar, stores: Sequence[Store]) -> bool:
+    """Whether any row goes through all of a factor: no sum leaves out steps of its own."""
+    sums = [n for n in walk(s.value for s in stores) if n.op == "reduce"]
+    return all(
+        ir.condition_of(term)[0] is None
+        for node in sums
+        for term in node.args
+        if factor in walk([term])
+    )
 
 
 def _count(columns: Axis, bound: Bound) -> int:

@@ -8,8 +8,10 @@ accumulators, and which factors are copied into a panel that stays in the cache.
         for i by 6: c[i.., j..] = sum over k: a[i.., k] * panel[k, j..]
 
 A factor is copied where it runs along the summed axis, so that its elements for a vector
-of results lie apart, or where it is so large that each of its rows is on a page of its
-own and it would leave the cache before it is used again.
+of results lie apart; where it is so large that each of its rows is on a page of its own
+and it would leave the cache before it is used again; and where a tile is no wider than a
+line of the cache: lines that lie apart come one by one, some in two halves, and share few
+places of the cache, while those of a panel follow one another.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from exprgrad.loop import ir
 from exprgrad.loop.cost import Machine, points, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.tile import MANY, Area, tile
 
 # How often each element of a panel has to be used for the copy to be worth its time.
 USES = 12
 # From how many times the cache on a factor is copied although it lies in order.
 LARGE = 1
-# Bytes of a page of memory, and the most of a panel.
+# Bytes of a line of the cache, of a page of memory, and the most of a panel.
+LINE = 64
 PAGE = 4096
 MOST = 1 << 19
 
@@ -98,7 +102,11 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
         and found.innermost
         and _may_be_copied(factor, summed, found.columns, machine)
         and typical(found.rows.extent) >= USES
-        and (runs_along(factor, summed, found.columns) or _is_large(factor, found, machine))
+        and (
+            runs_along(factor, summed, found.columns)
+            or _is_large(factor, found, machine)
+            or _is_narrow(machine)
+        )
     )
 
 
@@ -138,6 +146,12 @@ def runs_along(factor: Scalar, summed: tuple[Axis, ...], columns: Axis) -> bool:
     place = ir.offset(factor)
     along = any(place.factor_of(axis) == 1 for axis in summed)
     return along and place.factor_of(columns) not in (0, 1, None)
+
+
+def _is_narrow(machine: Machine) -> bool:
+    """Whether the columns of a large tile fill no more than a line of the cache."""
+    _, vectors = tile(Area(MANY, MANY), machine.registers)
+    return vectors * machine.vector_bytes <= LINE
 
 
 def _is_large(factor: Scalar, found: Contraction, machine: Machine) -> bool:

@@ -39,9 +39,11 @@ def innermost_loops(assembly: str) -> list[list[str]]:
 
 
 def hottest(graph: Tensor, target: Target) -> list[str]:
-    """The innermost loop with the most fused multiplications and additions."""
+    """The innermost loop with the most fused multiplications and additions, the last of
+    them: the first rows also write what all others read from panels.
+    """
     compiled = compile_request(Request([graph], {}), target)
-    return max(innermost_loops(compiled.library.assembly), key=multiplications)
+    return max(reversed(innermost_loops(compiled.library.assembly)), key=multiplications)
 
 
 def multiplications(lines: list[str]) -> int:

@@ -1,0 +1,130 @@
+"""The panels of a kernel while it is written: made for a tile of columns, filled before
+or by the first rows that read the factor, then read in its place.
+
+    for j by 2 vectors:
+        for i < 6:      s[i.., j..] += a[i.., k] * b[k, j..]; panel[k, j..] = b[k, j..]
+        for i by 6:     s[i.., j..] += a[i.., k] * panel[k, j..]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Protocol
+
+from exprgrad.backend.access import load, put
+from exprgrad.backend.ahead import ask_in_loop
+from exprgrad.backend.arith import least, once_unless
+from exprgrad.backend.cover import Span
+from exprgrad.backend.level import Bound, Level, open_loop
+from exprgrad.backend.panel import Panel, is_read_whole, panel_of
+from exprgrad.backend.scope import Point, Scope, Value
+from exprgrad.backend.text import Function, Kind
+from exprgrad.loop import ir
+from exprgrad.loop.cost import typical
+from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
+
+Piece = tuple[Span, Bound]
+
+
+class Nest(Scope, Protocol):
+    """A kernel being written, of which the panels need the loops, too."""
+
+    function: Function
+    on_stack: dict[Buffer, str]
+
+    def nest(self, stores: Sequence[Store], depth: int, level: Level) -> None:
+        """Write stores whose first `depth` loops are open."""
+
+    def piece(
+        self, stores: Sequence[Store], depth: int, level: Level, piece: Piece
+    ) -> None:
+        """A loop over a piece of the axis at `depth`."""
+
+
+class Panels:
+    """Those that are filled, and those that wait for the first rows."""
+
+    def __init__(self, kernel: Nest) -> None:
+        self.kernel = kernel
+        self.filled: dict[Scalar, Panel] = {}
+        self.waiting: dict[Scalar, Panel] = {}
+        self.rooms: dict[Scalar, str] = {}
+
+    def begin(self, columns: Axis, stores: Sequence[Store], level: Level) -> None:
+        """Make the panels for the columns at `level`: those whose order changes are
+        filled here, the others by the first rows.
+        """
+        kernel, bound = self.kernel, level.axes[columns]
+        for factor in kernel.scheduled.panels.get(columns, ()):
+            around = {axis for each in level.outward() for axis in each.axes}
+            summed = [axis for axis in _moved_by(factor) if axis not in around]
+            panel = panel_of(factor, columns, bound, summed)
+            kernel.on_stack[panel.memory] = self._room(factor, panel)
+            how = {**kernel.scheduled.how, **panel.how}
+            kernel.scheduled = replace(kernel.scheduled, how=how)
+            level.axes[panel.side] = replace(bound, start="0")
+            self.filled.pop(factor, None)
+            if panel.turned or not is_read_whole(factor, stores):
+                self._fill({factor: panel}, bound, level)
+            else:
+                self.waiting[factor] = panel
+
+    def _fill(self, panels: Mapping[Scalar, Panel], bound: Bound, level: Level) -> None:
+        """Copy factors at once."""
+        waiting, self.waiting = self.waiting, {}
+        for panel in panels.values():
+            first = level.inside(panel.first, Bound(bound.start))
+            self.kernel.nest([panel.store], 0, first)
+        self.filled |= panels
+        self.waiting = waiting
+
+    def first_rows(
+        self, stores: Sequence[Store], depth: int, level: Level, pieces: list[Piece]
+    ) -> list[Piece]:
+        """Write the first tile of rows, which fills what waits for it, and a copy for the
+        case that there is no whole tile. Gives the pieces that are left.
+        """
+        ((start, stop, step), bound), *others = pieces
+        columns = next(iter(self.kernel.scheduled.panels))
+        once, waiting = once_unless(level.code, start, stop), self.waiting
+        if once != "0":
+            loop = open_loop(level, Axis("few", 1), ("0", once, 1), Bound(""))
+            self._fill(waiting, level.axes[columns], loop.level)
+            loop.close()
+            self.filled = {f: p for f, p in self.filled.items() if f not in waiting}
+        end = least(level.code, level.code.iadd(start, str(step)), stop)
+        self.kernel.piece(stores, depth, level, ((start, end, step), bound))
+        self.filled |= waiting
+        self.waiting = {}
+        return [((end, stop, step), bound), *others]
+
+    def load(self, node: Scalar, level: Level, point: Point) -> Value:
+        """The value of a read, from a panel if one has it; one that waits gets it."""
+        columns = next(iter(self.kernel.scheduled.panels), None)
+        panel = self.filled.get(node) or self.waiting.get(node)
+        if panel is not None and columns is not None:
+            place = {**point, panel.side: point.get(columns, 0)}
+            if node in self.filled:
+                return load(self.kernel, panel.read, level, place)
+        ask_in_loop(self.kernel, node, level, point)
+        value = load(self.kernel, node, level, point)
+        if panel is not None:
+            put(self.kernel, panel.read, value, level, place)
+        return value
+
+    def _room(self, factor: Scalar, panel: Panel) -> str:
+        """Memory of this thread for the panels of a factor; the first one is the widest."""
+        if factor not in self.rooms:
+            function = self.kernel.function
+            self.rooms[factor] = "%" + function.fresh("panel")
+            count, kind = prod(map(typical, panel.memory.shape)), Kind.of(factor.dtype)
+            line = f"{self.rooms[factor]} = alloca [{count} x {kind}], align 64"
+            function.blocks[0].lines.insert(0, line)
+        return self.rooms[factor]
+
+
+def _moved_by(node: Scalar) -> list[Axis]:
+    """The axes by which a read moves, in the order of its index."""
+    return [atom.params[0] for atom, _ in ir.offset(node).terms if atom.op == "axis"]
