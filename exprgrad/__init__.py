@@ -33,6 +33,7 @@ PUBLIC = {
     "exprgrad.rewrite.simplify": "simplify",
     "exprgrad.runtime.function": "function",
     "exprgrad.inspect.explain": "explain",
+    "exprgrad.inspect.formula": "formula",
     "exprgrad.inspect.math": "to_latex",
     "exprgrad.inspect.picture": "show to_dot",
     "exprgrad.interop.graphs": "to_networkx",

@@ -10,6 +10,7 @@ from exprgrad.graph.spelling import SPELLINGS, Text, inserted
 from exprgrad.graph.tensor import Tensor
 
 LONGEST = 72  # of a text that is written in place
+LINE = 1000  # the same where only what is shared gets a line
 SHORT = 16  # a shared text up to this length is repeated, not named
 
 
@@ -56,6 +57,25 @@ def listing(
     return "\n".join(_traced(node, row) if lines else row for node, row in rows)
 
 
+def definitions(named: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """Name and text of each of `named`, before it those of its parts that are shared.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (3,))
+    >>> definitions({"y": x + 1})
+    [('y', 'x + 1.0')]
+    """
+    roots = list(named.values())
+    lets, texts = _spelled(roots, longest=LINE)
+    rows: list[tuple[str, str]] = []
+    for name, root, text in zip(named, roots, texts, strict=True):
+        inside = set(walk([root]))
+        rows += [(part, own.text) for node, part, own in lets if node in inside]
+        lets = [let for let in lets if let[0] not in inside]
+        rows.append((name, text.text))
+    return rows
+
+
 def new_values(updates: Mapping[Tensor, Tensor]) -> dict[str, Tensor]:
     """The new value of each state as `name'`, with a number where names are equal."""
     named: dict[str, Tensor] = {}
@@ -85,7 +105,7 @@ def _is_named(node: Tensor) -> bool:
 Let = tuple[Tensor, str, Text]
 
 
-def _spelled(roots: list[Tensor]) -> tuple[list[Let], list[Text]]:
+def _spelled(roots: list[Tensor], longest: int = LONGEST) -> tuple[list[Let], list[Text]]:
     """The named parts in order, and the text of each root."""
     order = walk(roots)
     uses = _uses(order)
@@ -95,7 +115,7 @@ def _spelled(roots: list[Tensor]) -> tuple[list[Let], list[Text]]:
     wanted = set(roots)
     for node in order:
         text = _text(node, texts)
-        if _needs_name(node, text, uses[node], node in wanted):
+        if _needs_name(node, text, uses[node], node in wanted, longest):
             name = next(names)
             lets.append((node, name, text))
             text = Text(name)
@@ -108,10 +128,12 @@ def _spelled(roots: list[Tensor]) -> tuple[list[Let], list[Text]]:
     )
 
 
-def _needs_name(node: Tensor, text: Text, uses: int, is_root: bool) -> bool:
+def _needs_name(
+    node: Tensor, text: Text, uses: int, is_root: bool, longest: int
+) -> bool:
     if OPS[node.op].group == "leaf" or _is_transparent(node) or (is_root and not uses):
         return False
-    return len(text.text) > (SHORT if uses > 1 or (is_root and uses) else LONGEST)
+    return len(text.text) > (SHORT if uses > 1 or (is_root and uses) else longest)
 
 
 def _uses(order: list[Tensor]) -> dict[Tensor, int]:

@@ -51,8 +51,10 @@ def called(name: str) -> Rule:
 
 def symbol(name: str) -> str:
     """A name as mathematics: W1 is W with index 1, alpha is Greek, words are upright."""
-    text: str = sympy.latex(sympy.Symbol(name))
-    return rf"\mathrm{{{text}}}" if text == name and len(name) > 1 else text
+    plain = name.rstrip("'")
+    text: str = sympy.latex(sympy.Symbol(plain))
+    upright = rf"\mathrm{{{text}}}" if text == plain and len(plain) > 1 else text
+    return upright + name[len(plain) :]
 
 
 def size(n: Size) -> str:

@@ -4,7 +4,8 @@ from exprgrad.train import optim, schedules
 from exprgrad.train.callbacks import Callback, EarlyStopping, ProgressBar
 from exprgrad.train.greedy import pretrain
 from exprgrad.train.history import History
-from exprgrad.train.rule import Hyper, Optimizer
+from exprgrad.train.hyper import Hyper
+from exprgrad.train.rule import Optimizer
 from exprgrad.train.trainer import Trainer
 
 __all__ = [

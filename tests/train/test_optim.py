@@ -1,9 +1,10 @@
-"""Each optimizer against its formula in NumPy and against PyTorch's recorded points."""
+"""Each optimizer on the way of PyTorch's, Optax' and Keras' own, and as a part of a step."""
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable
+import re
 from typing import Any
 
 import numpy as np
@@ -11,123 +12,61 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.errors import GraphError
-from tests.train.record_torch import CASES, FILE, START, STEPS, loss, trajectory
+from tests.train.record_optimizers import CASES, EVERY, FILE, WALKS, points
+from tests.train.walks import made, walk
 
-NAMES = ["SGD", "Momentum", "Nesterov", "Adagrad", "Adadelta", "RMSprop", "Adam"]
-
-
-def ours(name: str, arguments: dict[str, float], dtype: str = "float64") -> np.ndarray:
-    w = eg.parameter("w", (3,), init=np.array(START), dtype=dtype)
-    optimizer = getattr(eg.optim, name)(**arguments)
-    step = eg.function([], loss(w), optimizer.updates(loss(w)))
-    points = []
-    for _ in range(STEPS):
-        step()
-        points.append(w.value.copy())
-    return np.array(points)
-
-
-def gradient(w: np.ndarray) -> np.ndarray:
-    valley = w[1] - w[0] ** 2
-    return np.array([-2 * (1 - w[0]) - 20 * w[0] * valley, 10 * valley, 6 * w[2]])
+RECORDED = json.loads(FILE.read_text())
+MODULES = {"torch": "torch", "optax": "optax", "keras": "keras"}
+COMPOSED = {"Optimizer", "Chain", "Groups", "Frozen"}
+RULES = [
+    name
+    for name, rule in vars(eg.optim).items()
+    if inspect.isclass(rule)
+    and issubclass(rule, eg.optim.Optimizer)
+    and name not in COMPOSED
+]
 
 
-# The papers' lines in NumPy: (w, g, slots, t, hyper-parameters) -> step subtracted.
-Formula = Callable[[np.ndarray, dict[str, Any], int, dict[str, float]], np.ndarray]
+def name_of(case: tuple[str, str, Any]) -> str:
+    return f"{case[0]}: {case[1]}"
 
 
-def sgd(g: Any, s: Any, t: int, h: Any) -> Any:
-    return h["learning_rate"] * g
+def test_every_rule_and_every_variant_of_a_library_is_recorded() -> None:
+    wanted = {
+        (variant, name)
+        for name in RULES
+        for variant in getattr(eg.optim, name).variants
+        if variant not in ("paper", "sutskever", "graves")  # test_optim_papers
+    }
+    known = set()
+    for peer, ours, _ in CASES:
+        for name in re.findall(r"(\w+)\(", ours):
+            known.add(({"torch": "pytorch"}.get(peer, peer), name))
+    assert wanted <= known
+    assert {name for _, name in known} >= set(RULES)
+    assert list(RECORDED) == [name_of(case) for case in CASES]
 
 
-def momentum(g: Any, s: Any, t: int, h: Any) -> Any:
-    s["b"] = h["momentum"] * s.get("b", 0) + g
-    return h["learning_rate"] * s["b"]
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_recorded_points(case: Any) -> None:
+    found = walk(made(case[1]))[EVERY - 1 :: EVERY]
+    np.testing.assert_allclose(found, RECORDED[name_of(case)], rtol=0, atol=1e-12)
 
 
-def nesterov(g: Any, s: Any, t: int, h: Any) -> Any:
-    s["b"] = h["momentum"] * s.get("b", 0) + g
-    return h["learning_rate"] * (g + h["momentum"] * s["b"])
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_live_points(case: Any) -> None:
+    peer, ours, theirs = case
+    pytest.importorskip(MODULES[peer])
+    found = walk(made(ours))[EVERY - 1 :: EVERY]
+    np.testing.assert_allclose(found, points(WALKS[peer](*theirs)), rtol=0, atol=1e-12)
 
 
-def adagrad(g: Any, s: Any, t: int, h: Any) -> Any:
-    s["G"] = s.get("G", 0) + g**2
-    return h["learning_rate"] * g / (np.sqrt(s["G"]) + h["epsilon"])
-
-
-def adadelta(g: Any, s: Any, t: int, h: Any) -> Any:
-    rho, eps = h["rho"], h["epsilon"]
-    s["E"] = rho * s.get("E", 0) + (1 - rho) * g**2
-    delta = np.sqrt(s.get("D", 0) + eps) / np.sqrt(s["E"] + eps) * g
-    s["D"] = rho * s.get("D", 0) + (1 - rho) * delta**2
-    return h["learning_rate"] * delta
-
-
-def rmsprop(g: Any, s: Any, t: int, h: Any) -> Any:
-    s["r"] = h["rho"] * s.get("r", 0) + (1 - h["rho"]) * g**2
-    return h["learning_rate"] * g / (np.sqrt(s["r"]) + h["epsilon"])
-
-
-def adam(g: Any, s: Any, t: int, h: Any) -> Any:
-    s["m"] = h["beta1"] * s.get("m", 0) + (1 - h["beta1"]) * g
-    s["v"] = h["beta2"] * s.get("v", 0) + (1 - h["beta2"]) * g**2
-    m = s["m"] / (1 - h["beta1"] ** t)
-    v = s["v"] / (1 - h["beta2"] ** t)
-    return h["learning_rate"] * m / (np.sqrt(v) + h["epsilon"])
-
-
-FORMULAS: dict[str, Formula] = {
-    "SGD": sgd,
-    "Momentum": momentum,
-    "Nesterov": nesterov,
-    "Adagrad": adagrad,
-    "Adadelta": adadelta,
-    "RMSprop": rmsprop,
-    "Adam": adam,
-}
-
-
-def by_formula(name: str, arguments: dict[str, float]) -> np.ndarray:
-    optimizer = getattr(eg.optim, name)(**arguments)
-    hyper = {field: optimizer.exact(field).value.item() for field in optimizer.fields}
-    w, slots, points = np.array(START), {}, []
-    for t in range(1, STEPS + 1):
-        w = w - FORMULAS[name](gradient(w), slots, t, hyper)
-        points.append(w)
-    return np.array(points)
-
-
-def test_every_optimizer_has_a_formula_and_a_recording() -> None:
-    made = [n for n, o in vars(eg.optim).items() if n in eg.optim.__all__]
-    rules = [n for n in made if n not in ("Hyper", "Optimizer")]
-    assert sorted(rules) == sorted(FORMULAS) == sorted({case[0] for case in CASES})
-
-
-@pytest.mark.parametrize(("name", "arguments"), [case[:2] for case in CASES])
-def test_formula_in_float64(name: str, arguments: dict[str, float]) -> None:
-    found = ours(name, arguments)
-    np.testing.assert_allclose(found, by_formula(name, arguments), rtol=1e-11)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_formula_in_float32(name: str) -> None:
-    found = ours(name, {}, "float32")
-    np.testing.assert_allclose(found, by_formula(name, {}), rtol=2e-5, atol=2e-6)
-
-
-@pytest.mark.parametrize("number", range(len(CASES)))
-def test_recorded_points_of_torch(number: int) -> None:
-    name, arguments, _, _ = CASES[number]
-    recorded = json.loads(FILE.read_text())[number]
-    np.testing.assert_allclose(ours(name, arguments), recorded, rtol=1e-10)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_live_torch(case: Any) -> None:
-    pytest.importorskip("torch")
-    name, arguments, peer, theirs = case
-    found = ours(name, arguments)
-    np.testing.assert_allclose(found, trajectory(peer, theirs), rtol=1e-10)
+@pytest.mark.parametrize("name", RULES)
+def test_float32_is_near_float64(name: str) -> None:
+    single, double = (
+        walk(made(f"{name}()"), dtype, 30) for dtype in ("float32", "float64")
+    )
+    np.testing.assert_allclose(single, double, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +78,10 @@ def test_live_torch(case: Any) -> None:
         ("Adagrad", 0.9, 200),
         ("RMSprop", 0.01, 400),
         ("Adam", 0.1, 400),
+        ("AdamW", 0.1, 400),
+        ("Nadam", 0.05, 400),
+        ("Adamax", 0.1, 400),
+        ("Lion", 0.003, 1500),
     ],
 )
 def test_descends_a_quadratic(name: str, rate: float, steps: int) -> None:
@@ -161,12 +104,8 @@ def test_own_optimizer_in_three_lines() -> None:
             new_velocity = self.momentum * velocity + self.learning_rate * gradient
             return {velocity: new_velocity, parameter: parameter - new_velocity}
 
-    w = eg.parameter("w", (3,), init=np.array(START), dtype="float64")
-    step = eg.function([], None, Heavy(0.005).updates(loss(w)))
-    for _ in range(STEPS):
-        step()
-    peer = ours("Momentum", {"learning_rate": 0.005})
-    np.testing.assert_allclose(w.value, peer[-1], rtol=1e-11)
+    peer = walk(eg.optim.Momentum(0.005))
+    np.testing.assert_allclose(walk(Heavy(0.005)), peer, rtol=1e-11)
 
 
 def test_a_slot_is_made_once_for_a_parameter_and_name() -> None:
@@ -196,13 +135,22 @@ def test_a_number_may_change_and_a_schedule_may_not() -> None:
         plain.learning_rate = eg.schedules.constant(0.1)
 
 
-def test_a_misspelt_hyper_parameter_is_an_error() -> None:
-    with pytest.raises(GraphError, match=r"no hyper-parameter rate; .*learning_rate"):
-        eg.optim.SGD(0.1).rate = 0.2
-    with pytest.raises(GraphError, match=r"SGD: .*'rate'; its .*: learning_rate"):
-        eg.optim.SGD(rate=0.1)
-    with pytest.raises(GraphError, match=r"is a number or an expression .* not 'fast'"):
-        eg.optim.SGD("fast")
+def test_what_is_given_goes_before_the_variant_and_that_before_the_class() -> None:
+    keras = eg.optim.RMSprop(rho=0.5, variant="keras")
+    assert [keras.exact(n).value for n in ("learning_rate", "rho", "epsilon")] == [
+        1e-3,
+        0.5,
+        1e-7,
+    ]
+    assert keras.epsilon_inside and not keras.centered
+    assert (
+        repr(keras)
+        == "RMSprop(learning_rate=0.001, rho=0.5, epsilon=1e-07, variant='keras')"
+    )
+    mixed = eg.optim.RMSprop(variant="graves", centered=False)
+    assert not mixed.centered
+    assert repr(mixed).endswith("momentum=0.9, centered=False, variant='graves')")
+    assert eval(repr(mixed), vars(eg.optim)).options == mixed.options
 
 
 def test_two_optimizers_count_their_own_updates() -> None:
@@ -214,12 +162,3 @@ def test_two_optimizers_count_their_own_updates() -> None:
     eg.function([], None, second.updates(u * u))()
     assert (first.count.value, second.count.value) == (5, 1)
     assert u.value == pytest.approx(0.9, abs=1e-6)  # Adam's first step is the rate
-
-
-def test_no_parameter_and_no_scalar() -> None:
-    x = eg.input("x", (3,))
-    with pytest.raises(GraphError, match="depends on no parameter"):
-        eg.optim.SGD().updates(x.sum())
-    w = eg.parameter("w", (3,))
-    with pytest.raises(GraphError, match="scalar"):
-        eg.optim.SGD().updates(w * x)

@@ -1,0 +1,133 @@
+"""Steps along the gradient, and along a velocity that remembers earlier ones."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+from exprgrad.graph.tensor import Tensor
+from exprgrad.train.hyper import Hyper, Option, Variants
+from exprgrad.train.rule import Optimizer, Updates
+
+
+class SGD(Optimizer):
+    """Gradient descent: on the whole data, on mini-batches or on single rows.
+
+    Robbins and Monro 1951, A stochastic approximation method.
+
+    >>> import exprgrad as eg
+    >>> print(eg.formula(SGD()))
+    θ' = θ - η * g
+    >>> SGD(0.1).learning_rate.value
+    array(0.1)
+    """
+
+    learning_rate: Hyper = 0.01
+
+    def update(self, parameter: Tensor, gradient: Tensor) -> Updates:
+        """θ - η g"""
+        return {parameter: parameter - self.learning_rate * gradient}
+
+
+class Momentum(Optimizer):
+    """Descent along a velocity, the sum of earlier gradients that fade by μ a step.
+
+    Polyak 1964, Some methods of speeding up the convergence. In PyTorch and Optax the
+    rate stands outside the velocity, so that a change of rate acts at once on all of it;
+    in Sutskever et al. 2013 (equations 1 and 2) and Keras inside, so that each gradient
+    keeps the rate of its time. At a constant rate both walk the same way.
+
+    >>> import exprgrad as eg
+    >>> print(eg.formula(Momentum()))
+    v' = μ * v + g
+    θ' = θ - η * v'
+    >>> print(eg.formula(Momentum(variant="sutskever")))
+    v' = μ * v + η * g
+    θ' = θ - v'
+    """
+
+    learning_rate: Hyper = 0.01
+    momentum: Hyper = 0.9
+    rate_inside: Option = False
+    variants: ClassVar[Variants] = {
+        "pytorch": {},
+        "optax": {},
+        "keras": {"rate_inside": True},
+        "sutskever": {"rate_inside": True},
+    }
+
+    def update(self, parameter: Tensor, gradient: Tensor) -> Updates:
+        """v' = μ v + g; θ' = θ - η v'"""
+        return pushed(self, parameter, gradient)
+
+
+class Nesterov(Optimizer):
+    """Momentum whose gradient is taken where the velocity is about to lead.
+
+    Nesterov 1983 as Sutskever et al. 2013 (equations 3 and 4) read it, with two points:
+    the gradient at θ - μ v, the parameters at θ. The loss that is reported is that at θ,
+    at the price of a second forward pass. The libraries store the look-ahead point in
+    place of θ (Bengio et al. 2013, Advances in optimizing recurrent networks, equation
+    7), and need one; at a constant rate and μ both are the same walk, seen elsewhere.
+
+    >>> import exprgrad as eg
+    >>> print(eg.formula(Nesterov(variant="sutskever")))
+    g = ∇J(θ - μ * v)
+    v' = μ * v + η * g
+    θ' = θ - v'
+    >>> print(eg.formula(Nesterov()))
+    v' = μ * v + g
+    θ' = θ - η * (g + μ * v')
+    """
+
+    learning_rate: Hyper = 0.01
+    momentum: Hyper = 0.9
+    rate_inside: Option = False
+    two_point: Option = False
+    variants: ClassVar[Variants] = {
+        "pytorch": {},
+        "optax": {},
+        "keras": {"rate_inside": True},
+        "sutskever": {"rate_inside": True, "two_point": True},
+    }
+
+    def point(self, parameter: Tensor) -> Tensor:
+        """θ - μ v, where the gradient of the two-point form is taken."""
+        if not self.two_point:
+            return parameter
+        ahead: Tensor = self.momentum * self.state("velocity", like=parameter)
+        return parameter - (ahead if self.rate_inside else self.learning_rate * ahead)
+
+    def update(self, parameter: Tensor, gradient: Tensor) -> Updates:
+        """v' = μ v + g; θ' = θ - η (g + μ v')"""
+        if self.two_point:
+            return pushed(self, parameter, gradient)
+        velocity = self.state("velocity", like=parameter)
+        rate, momentum = self.learning_rate, self.momentum
+        if self.rate_inside:
+            moved = momentum * velocity + rate * gradient
+            step = rate * gradient + momentum * moved
+        else:
+            moved = momentum * velocity + gradient
+            step = rate * (gradient + momentum * moved)
+        return {velocity: moved, parameter: parameter - step}
+
+
+class _Pushed(Protocol):
+    """The fields by which a velocity moves parameters."""
+
+    learning_rate: Any
+    momentum: Any
+    rate_inside: Any
+
+    def state(self, name: str, like: Tensor) -> Tensor:
+        """A state of the shape of `like`."""
+
+
+def pushed(rule: _Pushed, parameter: Tensor, direction: Tensor) -> Updates:
+    """A step along the velocity that `direction` pushes."""
+    velocity = rule.state("velocity", parameter)
+    rate = rule.learning_rate
+    push = rate * direction if rule.rate_inside else direction
+    moved = rule.momentum * velocity + push
+    step = moved if rule.rate_inside else rate * moved
+    return {velocity: moved, parameter: parameter - step}
