@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.elementwise import constant
 from exprgrad.graph.leaves import state
-from exprgrad.graph.node import intern, transform
+from exprgrad.graph.node import intern, transform, walk
 from exprgrad.graph.ops import type_of
 from exprgrad.graph.tensor import Tensor
 
@@ -34,11 +34,29 @@ def in_mode(roots: Iterable[Tensor], mode: bool) -> dict[Tensor, Tensor]:
     def visit(node: Tensor, args: tuple[Tensor, ...]) -> Tensor:
         if node is training:
             return answer
-        if node.op == "where" and _behind_views(node.args[0]) is training:
+        if _is_choice(node):
             return args[1] if mode else args[2]
         return rebuilt(node, args)
 
     return transform(roots, visit)
+
+
+def inference(expression: Tensor) -> Tensor:
+    """`expression` without dropout, and with running statistics in place of a batch's.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (3,))
+    >>> inference(eg.nn.dropout(x, 0.5)) is x
+    True
+    """
+    return in_mode([expression], False)[expression]
+
+
+def choices(roots: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """What is taken in training and what at inference, wherever `training` decides;
+    those that others depend on first.
+    """
+    return [(node.args[1], node.args[2]) for node in walk(roots) if _is_choice(node)]
 
 
 def replaced(
@@ -58,6 +76,10 @@ def rebuilt(node: Tensor, args: tuple[Tensor, ...]) -> Tensor:
         return node
     type = type_of(node.op, tuple(a.type for a in args), node.params)
     return intern(Tensor, node.op, args, node.params, type, node.where)
+
+
+def _is_choice(node: Tensor) -> bool:
+    return node.op == "where" and _behind_views(node.args[0]) is training
 
 
 def _behind_views(node: Tensor) -> Tensor:

@@ -1,33 +1,22 @@
-"""Layers as functions of expressions: each spells the formula of its paper.
-
-Dropout and batch normalisation mean one thing in training and another at inference. A
-step with updates is training, a function without is inference; `inference(expr)` says
-it outright.
-"""
+"""Layers that make parameters of their own: a network is written in a line for each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from exprgrad.errors import GraphError, ShapeError
-from exprgrad.graph import random
-from exprgrad.graph.dims import Shape, count
-from exprgrad.graph.elementwise import (
-    as_tensor,
-    astype,
-    less_equal,
-    maximum,
-    rsqrt,
-    size_value,
-    where,
-)
-from exprgrad.graph.mode import in_mode, training
-from exprgrad.graph.movement import as_axes, reshape
-from exprgrad.graph.reduction import Axis, matmul, mean
+from exprgrad.errors import ShapeError
+from exprgrad.graph.convolution import Padding, conv2d
+from exprgrad.graph.dims import count
+from exprgrad.graph.elementwise import as_tensor
+from exprgrad.graph.leaves import parameter, state
+from exprgrad.graph.movement import reshape
+from exprgrad.graph.reduction import matmul
+from exprgrad.graph.state import Initializer
 from exprgrad.graph.tensor import Operand, Tensor
-
-SMALLEST_KEEP = 2.0**-24  # below this, 1 - rate is 0 in float32
+from exprgrad.nn.batch import batch_norm
+from exprgrad.nn.init import he_normal, ones, zeros
+from exprgrad.nn.norms import group_norm, layer_norm
 
 
 def dense(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
@@ -36,132 +25,124 @@ def dense(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
     return product if bias is None else product + bias
 
 
-def dropout(x: Operand, rate: Operand) -> Tensor:
-    """In training each element is 0 with probability `rate`, else x / (1 - rate).
-
-    At inference it is x. `rate` is a number, or a state whose value may change without
-    compiling again. Srivastava et al. 2014, Dropout, in its inverted form (section 10),
-    where the paper's p is 1 - rate. Raises `GraphError` for a rate outside 0 to 1.
+def flatten(x: Operand) -> Tensor:
+    """`x[batch, ...]` with all axes but the first as one, `[batch, features]`.
 
     >>> import exprgrad as eg
-    >>> rate = eg.state("rate", init=0.5)
-    >>> dropout(eg.input("x", ("batch", 8)), rate).shape
-    (batch, 8)
+    >>> flatten(eg.input("x", ("batch", 16, 5, 5))).shape
+    (batch, 400)
     """
     x = as_tensor(x)
-    if not isinstance(rate, Tensor) and not 0 <= rate <= 1:
-        raise GraphError(f"the rate of dropout lies from 0 to 1, but {rate} was given")
-    if x.dtype.kind != "f":
-        raise GraphError(f"dropout takes a floating-point tensor, not {x.type}")
-    rate = astype(as_tensor(rate, x), x.dtype)
-    kept = less_equal(rate, random.uniform(x.shape, dtype=x.dtype))
-    scaled = x * (1 / maximum(1 - rate, SMALLEST_KEEP))
-    return where(training, where(kept, scaled, 0.0), x)
+    return reshape(x, (x.shape[0], count(x.shape[1:])))
 
 
-def batch_norm(
-    x: Operand,
-    gamma: Operand,
-    beta: Operand,
-    running_mean: Tensor,
-    running_var: Tensor,
-    momentum: Operand = 0.1,
-    epsilon: float = 1e-5,
-    axis: int | Sequence[int] = 0,
-) -> tuple[Tensor, dict[Tensor, Tensor]]:
-    """y = gamma (x - mean) / sqrt(var + epsilon) + beta, and the states' updates.
+class Layers:
+    """Makes layers: each call gives an expression, whose leaves are named and kept.
 
-    In training mean and var are the batch's over `axis` (0 for `x[batch, features]`,
-    (0, 2, 3) for images `[batch, channels, height, width]`), var with 1/m, and the
-    gradient flows through both. At inference they are the running ones, each
-    (1 - momentum) running + momentum batch, with var m / (m - 1) times the batch's
-    (PyTorch's form). Parameters and states have the shape of the axes that are left.
-    Give the updates to the trainer: `eg.Trainer(loss, optimizer, updates=updates)`.
-
-    Ioffe and Szegedy 2015, Batch normalization, algorithms 1 and 2. A batch of one row
-    has no variance; its running variance becomes NaN.
+    `net["dense1.weight"]` is a leaf by its name, `net.leaves` are all of them, and
+    `net.updates` what a trainer has to update besides its parameters. Weights begin
+    at He et al.'s values, for rectifiers, unless `init` is given; they depend on `seed`
+    and name alone.
 
     >>> import exprgrad as eg
-    >>> x = eg.input("x", ("batch", 4))
-    >>> mean, var = eg.state("mean", (4,)), eg.state("var", (4,), init=1.0)
-    >>> y, updates = batch_norm(x, 1.0, 0.0, mean, var)
-    >>> y.shape, list(updates) == [mean, var]
-    ((batch, 4), True)
+    >>> net, x = Layers(), eg.input("x", ("batch", 1, 28, 28))
+    >>> h = eg.max_pool2d(eg.relu(net.conv2d(x, 6, 5, padding=2)), 2)
+    >>> net.dense(flatten(h), 10).shape
+    (batch, 10)
+    >>> list(net.leaves)
+    ['conv1.weight', 'conv1.bias', 'dense1.weight', 'dense1.bias']
     """
-    x = as_tensor(x)
-    axes = as_axes(axis, x.ndim)
-    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
-    left = tuple(n for a, n in enumerate(x.shape) if a not in axes)
-    _require_statistics(x, axes, left, running_mean, running_var)
-    centre = mean(x, axes)
-    deviation = x - reshape(centre, kept)
-    spread = mean(deviation * deviation, axes)
-    used_mean = reshape(where(training, centre, running_mean), kept)
-    used_var = reshape(where(training, spread, running_var), kept)
-    normal = (x - used_mean) * rsqrt(used_var + epsilon)
-    y = normal * _shaped(gamma, left, kept) + _shaped(beta, left, kept)
-    m = astype(size_value(count(tuple(x.shape[a] for a in axes))), x.dtype)
-    unbiased = spread * (m / (m - 1))
-    updates = {
-        running_mean: running_mean + momentum * (centre - running_mean),
-        running_var: running_var + momentum * (unbiased - running_var),
-    }
-    return y, updates
 
+    def __init__(self, seed: int = 0, dtype: object = "float32") -> None:
+        self.seed = seed
+        self.dtype = dtype
+        self.leaves: dict[str, Tensor] = {}
+        self.updates: dict[Tensor, Tensor] = {}
+        self._counts: dict[str, int] = {}
 
-def _require_statistics(
-    x: Tensor, axes: tuple[int, ...], left: Shape, *states: Tensor
-) -> None:
-    for state in states:
-        if state.shape != left:
-            raise ShapeError(
-                f"batch_norm over {axes} of {x.type} needs statistics of {left}, but "
-                f"{state.name} is {state.type}"
-            )
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.leaves:
+            raise KeyError(f"no leaf is called {name}; there are: {', '.join(self.leaves)}")
+        return self.leaves[name]
 
+    def dense(
+        self, x: Operand, units: int, init: Initializer | None = None, bias: bool = True
+    ) -> Tensor:
+        """x @ weight + bias: `x[batch, in]` becomes `[batch, units]`."""
+        x = as_tensor(x)
+        if x.ndim < 2:
+            raise ShapeError(f"a dense layer takes x[batch, in], not {x.type}")
+        make = self._maker("dense")
+        weight = make("weight", (x.shape[-1], units), init or he_normal())
+        return dense(x, weight, make("bias", (units,), zeros()) if bias else None)
 
-def layer_norm(
-    x: Operand,
-    gamma: Operand | None = None,
-    beta: Operand | None = None,
-    axis: Axis = -1,
-    epsilon: float = 1e-5,
-) -> Tensor:
-    """gamma (x - mean) / sqrt(var + epsilon) + beta, mean and var over `axis`.
+    def conv2d(
+        self,
+        x: Operand,
+        channels: int,
+        window: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: Padding = "valid",
+        groups: int = 1,
+        init: Initializer | None = None,
+        bias: bool = True,
+    ) -> Tensor:
+        """`eg.conv2d` of `x[batch, in, h, w]`, plus a bias for each of `channels`."""
+        x = as_tensor(x)
+        if x.ndim != 4:
+            raise ShapeError(f"an image is x[batch, channel, h, w], not {x.type}")
+        height, width = (window, window) if isinstance(window, int) else window
+        make = self._maker("conv")
+        shape = (channels, x.shape[1] // groups, height, width)
+        weight = make("weight", shape, init or he_normal())
+        y = conv2d(x, weight, stride, padding, groups=groups)
+        if not bias:
+            return y
+        return y + reshape(make("bias", (channels,), zeros()), (channels, 1, 1))
 
-    The variance has 1/n; training and inference are the same. `gamma` and `beta` have
-    the shape of `axis`. Ba, Kiros and Hinton 2016, Layer normalization, equation 3,
-    with epsilon inside the root as in PyTorch.
-    """
-    x = as_tensor(x)
-    axes = as_axes(axis, x.ndim)
-    deviation = x - mean(x, axes, keepdims=True)
-    variance = mean(deviation * deviation, axes, keepdims=True)
-    y: Tensor = deviation * rsqrt(variance + epsilon)
-    inner = tuple(x.shape[a] for a in axes)
-    placed = tuple(n if a in axes else 1 for a, n in enumerate(x.shape))
-    if gamma is not None:
-        y = y * _shaped(gamma, inner, placed)
-    if beta is not None:
-        y = y + _shaped(beta, inner, placed)
-    return y
+    def batch_norm(self, x: Operand, variant: str = "pytorch") -> Tensor:
+        """Batch normalisation of the features, axis 1: `[batch, features]` or images."""
+        x = as_tensor(x)
+        shape = self._features("batch_norm", x)
+        make = self._maker("batch_norm")
+        gamma, beta = make("gamma", shape, ones()), make("beta", shape, zeros())
+        mean = make("mean", shape, zeros(), state)
+        var = make("var", shape, ones(), state)
+        axes = tuple(a for a in range(x.ndim) if a != 1)
+        y, updates = batch_norm(x, gamma, beta, mean, var, axis=axes, variant=variant)
+        self.updates.update(updates)
+        return y
 
+    def layer_norm(self, x: Operand) -> Tensor:
+        """Layer normalisation over the last axis."""
+        x = as_tensor(x)
+        make = self._maker("layer_norm")
+        shape = x.shape[-1:]
+        return layer_norm(x, make("gamma", shape, ones()), make("beta", shape, zeros()))
 
-def inference(expression: Tensor) -> Tensor:
-    """`expression` without dropout, and with running statistics in place of a batch's.
+    def group_norm(self, x: Operand, groups: int) -> Tensor:
+        """Group normalisation of the channels, axis 1."""
+        x = as_tensor(x)
+        shape = self._features("group_norm", x)
+        make = self._maker("group_norm")
+        gamma, beta = make("gamma", shape, ones()), make("beta", shape, zeros())
+        return group_norm(x, groups, gamma, beta)
 
-    >>> import exprgrad as eg
-    >>> x = eg.input("x", (3,))
-    >>> inference(dropout(x, 0.5)) is x
-    True
-    """
-    return in_mode([expression], False)[expression]
+    def _features(self, name: str, x: Tensor) -> Any:
+        if x.ndim < 2:
+            raise ShapeError(f"{name} takes x[batch, features, ...], not {x.type}")
+        return x.shape[1:2]
 
+    def _maker(self, kind: str) -> Callable[..., Tensor]:
+        """What makes the leaves of the next layer of this kind."""
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        layer = f"{kind}{self._counts[kind]}"
 
-def _shaped(value: Operand, shape: Shape, placed: Shape) -> Any:
-    """`value`, of `shape` or a scalar, with unit axes so that it broadcasts."""
-    if not isinstance(value, Tensor) or not value.ndim:
-        return value
-    if value.shape != shape:
-        raise ShapeError(f"{value.type} is the scale or the shift of axes {shape}")
-    return reshape(value, placed)
+        def make(
+            name: str, shape: Any, init: Initializer, leaf: Callable[..., Tensor] = parameter
+        ) -> Tensor:
+            full = f"{layer}.{name}"
+            self.leaves[full] = leaf(full, shape, init, self.dtype, self.seed)
+            return self.leaves[full]
+
+        return make
