@@ -6,7 +6,7 @@ row, so that the mean over the batch is the mean over all elements.
 
 from __future__ import annotations
 
-from exprgrad.errors import DTypeError, ShapeError
+from exprgrad.errors import DTypeError, GraphError, ShapeError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.elementwise import (
     abs,
@@ -27,16 +27,20 @@ from exprgrad.graph.reduction import argmax, max, mean, sum
 from exprgrad.graph.tensor import Operand, Tensor, apply
 
 
-def cross_entropy(logits: Operand, target: Operand) -> Tensor:
+def cross_entropy(logits: Operand, target: Operand, smoothing: Operand = 0.0) -> Tensor:
     """-log softmax(logits) of the target class, `[batch]`.
 
     `logits[batch, classes]` are unnormalised; `target` holds class numbers `[batch]`,
     or probabilities `[batch, classes]`. Axes between batch and classes stay. A class
     outside the logits' is an `IndexOutOfRange` error of the call.
 
+    `smoothing` s takes that share of the target's probability and spreads it evenly
+    over all classes: (1 - s) target + s / classes (Szegedy et al. 2016, Rethinking the
+    Inception architecture, section 7). Raises `GraphError` for s outside 0 to 1.
+
     >>> import exprgrad as eg
     >>> z, y = eg.input("z", ("batch", 10)), eg.input("y", ("batch",), "int64")
-    >>> cross_entropy(z, y).shape
+    >>> cross_entropy(z, y, smoothing=0.1).shape
     (batch,)
     """
     logits, target = as_tensor(logits), as_tensor(target)
@@ -44,8 +48,26 @@ def cross_entropy(logits: Operand, target: Operand) -> Tensor:
     total = log(sum(exp(shifted), -1))
     if target.dtype.kind == "f":
         _require_equal_shapes("cross_entropy", logits, target)
-        return sum(target, -1) * total - sum(target * shifted, -1)
-    return total - sum(where(_chosen(logits, target), shifted, 0.0), -1)
+        weight, score = sum(target, -1), sum(target * shifted, -1)
+        return weight * total - _smoothed(score, weight, shifted, smoothing)
+    score = sum(where(_chosen(logits, target), shifted, 0.0), -1)
+    return total - _smoothed(score, 1.0, shifted, smoothing)
+
+
+def _smoothed(
+    score: Tensor, weight: Operand, shifted: Tensor, smoothing: Operand
+) -> Tensor:
+    """The target's mean of `shifted`, a share of its weight spread over all classes."""
+    if not isinstance(smoothing, Tensor):
+        if not 0 <= smoothing <= 1:
+            raise GraphError(
+                f"the smoothing of cross_entropy lies from 0 to 1, not {smoothing}"
+            )
+        if smoothing == 0:
+            return score
+    even = mean(shifted, -1) * weight
+    moved: Tensor = score + (even - score) * smoothing
+    return moved
 
 
 def _constant_max(logits: Tensor) -> Tensor:

@@ -10,8 +10,11 @@ from scipy import special, stats
 from sklearn import metrics
 
 import exprgrad as eg
-from exprgrad.errors import DTypeError, IndexOutOfRange, ShapeError
+from exprgrad.errors import DTypeError, GraphError, IndexOutOfRange, ShapeError
 from exprgrad.graph.evaluate import evaluate
+from tests.nn.record_peers import LABELS as LABELS4
+from tests.nn.record_peers import LOGITS as LOGITS4
+from tests.nn.record_peers import SHARES, recorded
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=(7, 4)) * 3
@@ -126,6 +129,22 @@ def test_certain_probabilities_cost_nothing_when_right() -> None:
 def test_a_class_that_is_not_there(label: int) -> None:
     with pytest.raises(IndexOutOfRange):
         value(eg.nn.cross_entropy, LOGITS, np.full(7, label))
+
+
+@pytest.mark.parametrize(("name", "target"), [("labels", LABELS4), ("shares", SHARES)])
+def test_label_smoothing_is_pytorchs(name: str, target: np.ndarray) -> None:
+    found = value(lambda z, y: eg.nn.cross_entropy(z, y, 0.1), LOGITS4, target)
+    np.testing.assert_allclose(found, recorded(f"smoothed {name}")["y"], rtol=1e-12)
+    strength = eg.state("strength", init=0.1, dtype="float64")  # changes without compiling
+    given = value(lambda z, y: eg.nn.cross_entropy(z, y, strength), LOGITS4, target)
+    np.testing.assert_allclose(given, found, rtol=1e-12)
+
+
+def test_full_smoothing_forgets_the_label() -> None:
+    found = value(lambda z, y: eg.nn.cross_entropy(z, y, smoothing=1.0), LOGITS, LABELS)
+    np.testing.assert_allclose(found, -special.log_softmax(LOGITS, -1).mean(-1))
+    with pytest.raises(GraphError, match=r"from 0 to 1, not -0\.1"):
+        eg.nn.cross_entropy(eg.constant(LOGITS), eg.constant(LABELS), -0.1)
 
 
 def test_sequences_keep_their_axes() -> None:
