@@ -202,7 +202,11 @@ def split(table: Table, fraction: float, seed: int) -> tuple[Table, Table]:
 
 
 def batches(
-    inputs: Sequence[Tensor], source: Batches, epoch: int, check_finite: bool
+    inputs: Sequence[Tensor],
+    source: Batches,
+    epoch: int,
+    check_finite: bool,
+    also: Collection[str] = (),
 ) -> Iterator[Table]:
     """The tables that an iterable, or a function that makes one, gives in an epoch.
 
@@ -212,7 +216,8 @@ def batches(
     found = False
     for number, batch in enumerate(given):
         found = True
-        yield as_table(inputs, batch, f"batch {number} of the data", check_finite)
+        what = f"batch {number} of the data"
+        yield as_table(inputs, batch, what, check_finite, also)
     if not found:
         raise InputError(
             f"the data gave no batch in epoch {epoch}; a generator is used up after one "

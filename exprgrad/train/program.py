@@ -128,7 +128,7 @@ def training_program(
         Stage("gradient", elapsed, lambda: listing(_slopes(shown["loss"], parameters))),
         Stage("updates", 0.0, lambda: listing(new_values(checked))),
     )
-    compiled = _program(shown, checked, counters)
+    compiled = rows_program(shown, checked, counters)
     return replace(compiled, written=written)
 
 
@@ -143,15 +143,18 @@ def inference_program(
     """Loss and metrics in inference mode, with nothing updated."""
     image = decided(list(outputs.values()), False, precision)
     shown = {name: image[node] for name, node in outputs.items()}
-    return _program(shown, {}, counters)
+    return rows_program(shown, {}, counters)
 
 
-def _program(
+def rows_program(
     outputs: dict[str, Tensor],
     updates: dict[Tensor, Tensor],
     counters: Mapping[Tensor, Tensor],
 ) -> Program:
-    """The program whose steps, epochs and seed are `counters`, so that none is shared."""
+    """What computes `outputs` and `updates` of the rows of a batch.
+
+    `counters` has the states for `eg.step` and its kind, so that none is shared.
+    """
     image = replaced([*outputs.values(), *updates.values()], counters)
     outputs = {name: image[node] for name, node in outputs.items()}
     updates = {state: image[new] for state, new in updates.items()}

@@ -32,6 +32,7 @@ from exprgrad.train.data import (
 from exprgrad.train.history import History
 from exprgrad.train.order import Order, arranged
 from exprgrad.train.plan import Plan, planned
+from exprgrad.train.population import Population, population
 from exprgrad.train.program import (
     Means,
     Pace,
@@ -103,6 +104,7 @@ class Trainer:
         self._metrics = dict(metrics or {})
         self._training: Program | None = None
         self._inference: Program | None = None
+        self._population: Population | None = None
         self._predictions: dict[Tensor, Function] = {}
         self._pace, self._inference_pace = Pace(), Pace()
         self._stopped: str | None = None
@@ -186,6 +188,24 @@ class Trainer:
             for i in range(0, len(table), size)
         ]
         return np.concatenate(parts)
+
+    def finalize_batch_norm(
+        self, data: Data | Batches, batch_size: int | None = None
+    ) -> None:
+        """After training: running means and variances become those of all rows.
+
+        Exact, with 1/n, whatever `batch_size` is; layer by layer, those below being at
+        inference already, by two passes over the data for each. It is for statistics
+        that are means over rows, as those of `eg.nn.batch_norm` are. Raises
+        `GraphError` where there are none; see `train/population.py`.
+        """
+        if self._population is None:
+            self._population = population(
+                self.outputs, self.updates, self._counters, self.precision
+            )
+        program = self._population.program
+        source = read(program.inputs, data, "the data", also=self._input_names())
+        self._population.settle(lambda: self._means(program, source, batch_size))
 
     @property
     def program(self) -> Program:
@@ -297,7 +317,8 @@ class Trainer:
         if isinstance(data, Table):
             tables = [data]
         else:
-            tables = batches(program.inputs, data, self.epoch + 1, False)
+            also = self._input_names()
+            tables = batches(program.inputs, data, self.epoch + 1, False, also)
         total = Total()
         for table in tables:
             size = inference_rows(table, batch_size)
