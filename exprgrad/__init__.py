@@ -41,6 +41,7 @@ PUBLIC = {
     "exprgrad.interop.symbolic": "scalar_function",
     "exprgrad.interop.writing": "to_sympy",
     "exprgrad.train": "Trainer Callback EarlyStopping History Hyper",
+    "exprgrad.train.search": "search",
     "exprgrad.errors": """ExprgradError ShapeError DTypeError GraphError InputError
         IndexOutOfRange NonFiniteError CompileError""",
 }
@@ -52,6 +53,7 @@ SUBMODULES = {
     "optim": "exprgrad.train.optim",
     "schedules": "exprgrad.train.schedules",
     "order": "exprgrad.train.order",
+    "space": "exprgrad.train.space",
     "inspect": "exprgrad.inspect",
     "interop": "exprgrad.interop",
 }
@@ -83,6 +85,10 @@ class _Face(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _MODULE_OF and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A function that is sent to another process refers to it by its name."""
+        return importlib.import_module, (self.__name__,)
 
 
 sys.modules[__name__].__class__ = _Face

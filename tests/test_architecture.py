@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Optional packages, which may be imported inside a function, and sit in an extra.
 OPTIONAL = {"matplotlib", "pygraphviz", "tqdm", "sklearn", "scipy", "safetensors", "threadpoolctl"}
+OPTIONAL |= {"optuna", "loky", "cloudpickle"}
 
 # Modules that name a module by a string, so that a lower room can hand over to a higher
 # one when the user asks: the public face, and the methods of a tensor that show it.

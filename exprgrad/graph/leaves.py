@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -135,3 +137,16 @@ _draws = itertools.count()
 def next_key() -> int:
     """A number for a random node, so that two draws differ."""
     return next(_draws)
+
+
+@contextmanager
+def draws_from(first: int) -> Iterator[None]:
+    """Within, random nodes are numbered from `first`, whatever was written before: the
+    same lines then draw the same.
+    """
+    global _draws
+    before, _draws = _draws, itertools.count(first)
+    try:
+        yield
+    finally:
+        _draws = before

@@ -86,12 +86,8 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, trainer: Trainer, logs: Logs) -> None:
         """Compare with the best epoch so far."""
-        if self.monitor not in logs:
-            known = ", ".join(name for name in logs if name != "epoch")
-            raise GraphError(
-                f"EarlyStopping monitors {self.monitor}, but an epoch has: {known}"
-            )
-        value, epoch = float(logs[self.monitor]), int(logs["epoch"])
+        value = monitored("EarlyStopping", self.monitor, logs)
+        epoch = int(logs["epoch"])
         if self._improves(value):
             self.best, self.best_epoch, self._waited = value, epoch, 0
             self._snapshot = trainer.snapshot() if self.restore_best else None
@@ -117,6 +113,14 @@ class EarlyStopping(Callback):
         if self._snapshot is not None:
             trainer.restore(self._snapshot)
             self._snapshot = None
+
+
+def monitored(who: str, name: str, logs: Logs) -> float:
+    """The number of an epoch that a callback looks at; `GraphError` names what there is."""
+    if name not in logs:
+        known = ", ".join(name for name in logs if name != "epoch")
+        raise GraphError(f"{who} monitors {name}, but an epoch has: {known}")
+    return float(logs[name])
 
 
 def _mode(monitor: str, mode: str | None) -> str:
