@@ -46,9 +46,9 @@ def _total(name: str, terms: Sequence[Tensor]) -> Tensor:
 def max_norm(weight: Operand, bound: Operand, axis: Axis = None) -> Tensor:
     """w min(1, bound / ‖w‖), the norm over `axis`: longer vectors end at the bound.
 
-    Applied to each new value: `eg.Trainer(..., constraints={W: lambda w:
-    eg.nn.max_norm(w, 3.0)})`. Without `axis` it is the inputs of each unit: axis 0 of a
-    dense `weight[in, out]`, all but the first of a convolution's `[out, in, taps...]`.
+    Without `axis` it is the inputs of each unit: axis 0 of a dense `weight[in, out]`,
+    all but the first of a convolution's `[out, in, taps...]`. After each step of
+    training: `eg.optim.Chain(eg.optim.SGD(0.1), eg.optim.MaxNorm(3.0))`.
 
     Srebro and Shraibman 2005, Rank, trace-norm and max-norm; Srivastava et al. 2014,
     Dropout, section 5.1. Raises `GraphError` for a bound that is not above 0.

@@ -4,6 +4,7 @@ from exprgrad.train.hyper import Hyper, Option
 from exprgrad.train.optim.adam import Adam, Adamax, AdamW, Nadam
 from exprgrad.train.optim.adaptive import Adadelta, Adagrad, RMSprop
 from exprgrad.train.optim.average import EMA, PolyakAverage
+from exprgrad.train.optim.bound import MaxNorm
 from exprgrad.train.optim.compose import Chain, Frozen, Groups
 from exprgrad.train.optim.decay import L2, WeightDecay
 from exprgrad.train.optim.descent import SGD, Momentum, Nesterov
@@ -32,6 +33,7 @@ __all__ = [
     "ClipByNorm",
     "GradientNoise",
     "WeightDecay",
+    "MaxNorm",
     "EMA",
     "PolyakAverage",
     "Optimizer",
