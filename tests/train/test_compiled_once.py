@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import exprgrad as eg
 from exprgrad.runtime import compile as compiler
+
+Layer = Callable[[eg.nn.Layers, eg.Tensor], eg.Tensor]
 
 RNG = np.random.default_rng(3)
 DATA = {
@@ -56,3 +60,53 @@ def test_a_smaller_last_batch_other_rates_and_other_sizes() -> None:
     trainer.fit(half, batch_size=7)
     trainer.fit([half, DATA])
     assert int(compiler.COMPILATIONS) - before == 1
+
+
+def image(h: eg.Tensor) -> eg.Tensor:
+    return eg.reshape(h, ("batch", 1, 2, 3))
+
+
+def normalised_rows(net: eg.nn.Layers, h: eg.Tensor) -> eg.Tensor:
+    return eg.nn.rms_norm(net.layer_norm(net.group_norm(h, 3)) + flat_norm(h))
+
+
+def flat_norm(h: eg.Tensor) -> eg.Tensor:
+    return eg.nn.flatten(eg.nn.instance_norm(image(h)))
+
+
+def dropped(net: eg.nn.Layers, h: eg.Tensor) -> eg.Tensor:
+    h = net.dense(eg.nn.dropout(h, 0.2), 6)
+    h = net.dense(eg.nn.dropout(h, 0.2, "original"), 6)
+    return eg.nn.gaussian_dropout(eg.nn.flatten(eg.nn.spatial_dropout(image(h), 0.2)), 0.2)
+
+
+# Each topic as what it makes of hidden units [batch, 6].
+TOPICS: dict[str, Layer] = {
+    "batch_norm": lambda net, h: net.batch_norm(net.dense(net.batch_norm(h, "cumulative"), 4)),
+    "batch_norm of images": lambda net, h: net.batch_norm(net.conv2d(image(h), 2, 2)),
+    "norms of rows": normalised_rows,
+    "dropout": dropped,
+    "pooling": lambda net, h: eg.max_pool2d(eg.avg_pool2d(image(h), (1, 2)), (2, 1)),
+}
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_one_step_and_one_function_for_inference(topic: str) -> None:
+    """Regularised by all that there is: weights, labels, a bound."""
+    net, x, y = eg.nn.Layers(), eg.input("x", ("batch", 6)), eg.input("y", ("batch",), "int64")
+    z = net.dense(eg.nn.flatten(TOPICS[topic](net, x)), 3)
+    weight = net[list(net.leaves)[-2]]
+    loss = eg.nn.cross_entropy(z, y, smoothing=0.1).mean() + 1e-3 * eg.nn.l2(weight)
+    optimizer = eg.optim.Chain(eg.optim.SGD(0.1), eg.optim.MaxNorm(3.0))
+    trainer = eg.Trainer(loss, optimizer, updates=net.updates)
+    data = {"x": DATA["x"], "y": RNG.integers(0, 3, 53)}
+    before = int(compiler.COMPILATIONS)
+    for size in (8, 1, None):
+        trainer.fit(data, epochs=2, batch_size=size)
+        trainer.evaluate(data, batch_size=size)
+    assert int(compiler.COMPILATIONS) - before == 2
+    if net.updates:  # the statistics of all data are a pass of their own
+        for _ in range(2):
+            trainer.finalize_batch_norm(data)
+            trainer.evaluate(data)
+        assert int(compiler.COMPILATIONS) - before == 3
