@@ -25,7 +25,7 @@ from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.filling import Panels, Piece
 from exprgrad.backend.level import Level
 from exprgrad.backend.outline import call, called_in
-from exprgrad.backend.philox import aligned_draw, four_vectors, random
+from exprgrad.backend.philox import aligned_draw, four_of, four_vectors, random
 from exprgrad.backend.reduce import beside, reduce
 from exprgrad.backend.scope import Point, Value
 from exprgrad.backend.spelling import spell
@@ -234,16 +234,17 @@ class Emitter:
     def _one_of_four(
         self, node: Scalar, axis: Axis, scalars: list[str], level: Level, point: Point
     ) -> Value:
-        """A vector of numbers that is drawn together with its neighbours."""
-        group, number = divmod(point.get(axis, 0), 4)
-        first = {**point, axis: 4 * group}
+        """A vector of numbers that is drawn together with three others."""
+        lanes = level.bound(axis).lanes
+        number, word = four_of(point.get(axis, 0), lanes)
+        first = {**point, axis: number}
         others = tuple(first.get(a, 0) for a in level.tiled(ir.free_axes(node)))
         key = ("draw", node, others)
         if (*key, 0) not in level.known:
-            element, lanes = self.value(node.args[0], level, first)
-            for n, name in enumerate(four_vectors(level.code, element, *scalars)):
+            element, _ = self.value(node.args[0], level, first)
+            for n, name in enumerate(four_vectors(level.code, lanes, element, *scalars)):
                 level.known[(*key, n)] = (name, lanes)
-        return level.known[(*key, number)]
+        return level.known[(*key, word)]
 
     def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
         """An index of an element that exists; a bad one is reported and becomes 0."""

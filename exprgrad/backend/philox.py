@@ -40,13 +40,25 @@ def random(
 
 
 def four_vectors(
-    code: Code, element: str, step: str, seed: str, key: str
+    code: Code, lanes: int, element: str, step: str, seed: str, key: str
 ) -> tuple[str, ...]:
-    """Four neighbouring vectors of float32 numbers, for as much work as one: `element`
-    names the numbers of the elements of the first, which begins a row of blocks.
+    """Four vectors of float32 numbers, `LANES` elements apart, for as much work as one:
+    `element` names the numbers of the elements of the first, in the first quarter of a
+    row of blocks.
     """
-    words = _blocks(code, ROW, LANES, element, step, seed, key)
+    words = _blocks(code, ROW, lanes, element, step, seed, key)
     return tuple(_single(word).name for word in words)
+
+
+def four_of(number: int, lanes: int) -> tuple[int, int]:
+    """The vector with which the one at a place of the tile is drawn, and its word.
+
+    >>> [four_of(number, 8) for number in range(9)]
+    [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (0, 3), (1, 3), (8, 0)]
+    """
+    row, place = divmod(number, ROW // lanes)
+    word, first = divmod(place, LANES // lanes)
+    return row * (ROW // lanes) + first, word
 
 
 def aligned_draw(node: Scalar, level: Level, scheduled: Scheduled) -> Axis | None:
@@ -62,7 +74,7 @@ def aligned_draw(node: Scalar, level: Level, scheduled: Scheduled) -> Axis | Non
     rows = all(isinstance(n, int) and n % ROW == 0 for n in (*others, place.offset))
     whole = isinstance(axis.extent, int) and scheduled.block(axis) % ROW == 0
     unit = place.factor_of(axis) == 1
-    return axis if rows and whole and unit and bound.lanes == LANES else None
+    return axis if rows and whole and unit and bound.lanes <= LANES else None
 
 
 def _blocks(

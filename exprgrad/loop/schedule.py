@@ -17,6 +17,7 @@ from math import inf
 from exprgrad.graph.dims import Size
 from exprgrad.graph.dtype import float32
 from exprgrad.graph.node import walk
+from exprgrad.graph.philox import ROW
 from exprgrad.loop import ir
 from exprgrad.loop.collapse import collapse
 from exprgrad.loop.contract import (
@@ -282,8 +283,8 @@ def _vectors(stores: list[Store], axis: Axis, lanes: int) -> int:
     if any(node.op == "reduce" for s in stores for node in walk([s.value])):
         return max(1, min(4, n // lanes))
     nodes = walk(s.value for s in stores)
-    if any(node.op == "random" for node in nodes) and n >= 4 * lanes:
-        return 4  # as many as one draw gives
+    if any(node.op == "random" for node in nodes) and n >= ROW > lanes:
+        return ROW // lanes  # a row of blocks, all of whose words are then used
     small = len(nodes) < 40
     return 2 if small and n >= 4 * lanes else 1
 
