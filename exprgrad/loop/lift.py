@@ -1,4 +1,4 @@
-"""What follows a sum whose lanes are added up gets a loop of its own, if it is long.
+"""What follows a sum gets a loop of its own where it would waste vectors there.
 
     for i < batch:
         z[i] = sigmoid(sum over u < 30: x[i, u] * w[u])       16 rows take 16 sigmoids
@@ -9,18 +9,25 @@
         z[i] = sigmoid(s[i])                                  16 rows take one, of a vector
 
 Vectors run along the summed axis there, so that what is computed of the sum would be
-computed row by row.
+computed row by row, which matters if it is long.
+
+    h[i, j] = random < (sum over k: v[i, k] * w[k, j])    a tile of 16 columns uses one of
+                                                          the four words that each draw has
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exprgrad.graph.dtype import float32
 from exprgrad.graph.node import walk
+from exprgrad.graph.philox import ROW
 from exprgrad.loop import ir
 from exprgrad.loop.collapse import collapse
 from exprgrad.loop.cost import COSTS, Machine, points, typical, work
+from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.tile import MANY, Area, tile
 from exprgrad.loop.vector import element_bytes, vector_axis
 
 # Additions by row from which on a loop of their own is worth storing the sums, as long as
@@ -38,12 +45,16 @@ def lift(kernels: Sequence[Kernel], machine: Machine) -> list[Kernel]:
 def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
     for axes in dict.fromkeys(store.axes for store in kernel.stores):
         stores = [store for store in kernel.stores if store.axes == axes]
-        if _is_worth_it(kernel, stores, machine):
+        if _can_be_apart(kernel, stores) and (
+            _is_long_by_row(kernel, stores, machine)
+            or _draws_too_much(stores, machine.lanes(element_bytes(kernel)), machine)
+        ):
             return _taken_apart(kernel, stores)
     return [kernel]
 
 
-def _is_worth_it(kernel: Kernel, stores: list[Store], machine: Machine) -> bool:
+def _can_be_apart(kernel: Kernel, stores: list[Store]) -> bool:
+    """Whether there are rows enough, sums in them, and nothing that was just stored."""
     axes = stores[0].axes
     if not axes or typical(axes[-1].extent) < ROWS:
         return False
@@ -52,15 +63,35 @@ def _is_worth_it(kernel: Kernel, stores: list[Store], machine: Machine) -> bool:
     written = {store.buffer for store in stores}
     if any(n.op == "read" and n.params[0] in written for n in ir.scalars(kernel)):
         return False
-    after = [n for n in _after(stores) if set(axes) <= ir.free_axes(n)]
-    long = sum(COSTS.get(n.op, 1) for n in after if n.args and n.op not in ("read", "reduce"))
+    return any(n.op == "reduce" for n in _in_all_loops(stores))
+
+
+def _is_long_by_row(kernel: Kernel, stores: list[Store], machine: Machine) -> bool:
+    """Whether lanes are added up, and what follows costs more than the vectors."""
+    axes = stores[0].axes
+    after = [n for n in _in_all_loops(stores) if n.op not in ("read", "reduce") and n.args]
     lanes = machine.lanes(element_bytes(kernel))
     row = work(kernel) / points(axes) / lanes
-    if long < max(LONG, row) or not any(n.op == "reduce" for n in after):
+    if sum(COSTS.get(n.op, 1) for n in after) < max(LONG, row):
         return False
     flat = list(collapse(Kernel(tuple(stores))).stores)
     inner = [n for n in walk(s.value for s in flat) if n.op == "reduce"]
     return vector_axis(flat, flat[0].axes, inner, lanes, machine) is None
+
+
+def _draws_too_much(stores: list[Store], lanes: int, machine: Machine) -> bool:
+    """Whether a contraction's tile is narrower than the vectors of one draw."""
+    after = _in_all_loops(stores)
+    if not any(n.op == "random" and n.dtype == float32 for n in after):
+        return False
+    wide = tile(Area(MANY, MANY), machine.registers)[1] * lanes
+    sums = [n for n in after if n.op == "reduce"]
+    return wide < ROW <= typical(stores[0].axes[-1].extent) and all(map(is_contraction, sums))
+
+
+def _in_all_loops(stores: list[Store]) -> list[Scalar]:
+    """What is computed outside of sums for each point of the loops."""
+    return [n for n in _after(stores) if set(stores[0].axes) <= ir.free_axes(n)]
 
 
 def _after(stores: Sequence[Store]) -> list[Scalar]:
@@ -73,7 +104,7 @@ def _taken_apart(kernel: Kernel, stores: list[Store]) -> list[Kernel]:
     axes = stores[0].axes
     shape = tuple(axis.extent for axis in axes)
     place = tuple(ir.axis_value(axis) for axis in axes)
-    sums = [n for n in _after(stores) if n.op == "reduce" and set(axes) <= ir.free_axes(n)]
+    sums = [n for n in _in_all_loops(stores) if n.op == "reduce"]
     name = stores[0].buffer.name
     made = {n: Buffer(f"{name}.sum", shape, n.dtype, "temporary") for n in sums}
     images = {n: ir.read(buffer, shape, place) for n, buffer in made.items()}

@@ -5,13 +5,17 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.cost import Machine
 from tests.loop.stages import stages
 
 X, W = eg.input("x", (32, 30)), eg.input("w", (30,))
 
 
-def names(graph: Tensor) -> list[str]:
-    return [kernel.name for kernel in stages([graph]).parts]
+AVX512, AVX2 = Machine(64, 32), Machine(32, 16)
+
+
+def names(graph: Tensor, machine: Machine = AVX512) -> list[str]:
+    return [kernel.name for kernel in stages([graph], machine=machine).parts]
 
 
 @pytest.mark.parametrize("long", [eg.sigmoid, eg.tanh, lambda z: eg.exp(z) * z])
@@ -32,6 +36,14 @@ def test_long_arithmetic_is_lifted(long) -> None:
 )
 def test_other_arithmetic_stays(graph: Tensor) -> None:
     assert not any(name.endswith(".sum") for name in names(graph))
+
+
+def test_draws_run_where_all_words_of_each_are_used() -> None:
+    """In the tile of a contraction, if that is as wide as the vectors of a draw."""
+    v, w = eg.input("v", (32, 30)), eg.input("w", (30, 128))
+    sample = (eg.random.uniform((32, 128)) < eg.sigmoid(v @ w)).astype("float32")
+    assert names(sample, AVX512) == ["output0"]
+    assert names(sample, AVX2) == ["output0.sum", "output0"]
 
 
 def test_values() -> None:
