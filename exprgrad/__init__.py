@@ -40,7 +40,8 @@ PUBLIC = {
     "exprgrad.interop.reading": "from_sympy",
     "exprgrad.interop.symbolic": "scalar_function",
     "exprgrad.interop.writing": "to_sympy",
-    "exprgrad.train": "Trainer Callback EarlyStopping History Hyper",
+    "exprgrad.train": """Trainer Callback EarlyStopping GeneralizationLoss ProgressQuotient
+        SuccessiveRises ReduceOnPlateau BoldDriver History Hyper""",
     "exprgrad.train.search": "search",
     "exprgrad.errors": """ExprgradError ShapeError DTypeError GraphError InputError
         IndexOutOfRange NonFiniteError CompileError""",

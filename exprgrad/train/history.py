@@ -11,7 +11,8 @@ from exprgrad.errors import ExprgradError
 class History(dict[str, list[float]]):
     """Lists by name ("loss", "val_loss", each metric), one number for each epoch.
 
-    `stop_reason` says why training ended before its last epoch, else it is None.
+    `stop_reason` says why training ended before its last epoch, and `stop_epoch` after
+    which, counted from 1; they are None where it did not.
 
     >>> history = History()
     >>> history.append({"epoch": 0, "loss": 0.5})
@@ -23,6 +24,7 @@ class History(dict[str, list[float]]):
         super().__init__()
         self.epochs: list[int] = []
         self.stop_reason: str | None = None
+        self.stop_epoch: int | None = None
 
     def __missing__(self, name: str) -> list[float]:
         raise KeyError(f"the history has no {name}; it has: {', '.join(self)}")

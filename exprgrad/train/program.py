@@ -49,6 +49,13 @@ class Program:
     written: tuple[Stage, ...] = ()
 
     @property
+    def changeable(self) -> list[Tensor]:
+        """What a fit may change: what steps update, and numbers that callbacks set."""
+        roots = [*self.outputs.values(), *self.updates.values()]
+        numbers = [node for node in walk(roots) if node.op == "state" and not node.ndim]
+        return list(dict.fromkeys([*self.updates, *numbers]))
+
+    @property
     def notes(self) -> list[str]:
         """What the user should know: slower ways taken, and why."""
         return self.epoch.notes
@@ -61,7 +68,7 @@ class Program:
     def memory(self) -> Footprint:
         """What the steps of a `fit` hold in memory."""
         tables = self.epoch.program.linked.tables
-        return footprint(tables, {"values before fit": together(self.updates)})
+        return footprint(tables, {"values before fit": together(self.changeable)})
 
     def require_sizes(self, table: Table, rows: int, batch_size: int) -> None:
         """Raise `InputError` where a batch of `rows` of this table cannot be computed."""

@@ -149,7 +149,7 @@ class Trainer:
             callbacks=(ProgressBar(progress), *callbacks),
             check_finite=check_finite,
         )
-        before = {s: s.value.copy() for s in program.updates}
+        before = {s: s.value.copy() for s in program.changeable}
         epoch = self.epoch
         try:
             return self._fit(program, plan)
@@ -229,8 +229,8 @@ class Trainer:
         return self._training_program().memory()
 
     def stop(self, reason: str = "stopped by a callback") -> None:
-        """End training after the present epoch; for callbacks."""
-        self._stopped = reason
+        """End training after the present epoch; for callbacks. All reasons are kept."""
+        self._stopped = f"{self._stopped}; {reason}" if self._stopped else reason
 
     def snapshot(self) -> Snapshot:
         """Copies of what inference depends on: parameters and the states of `updates`."""
@@ -266,7 +266,7 @@ class Trainer:
                 history.append(self._one_epoch(program, plan))
                 self.epoch += 1
                 if self._stopped is not None:
-                    history.stop_reason = self._stopped
+                    history.stop_reason, history.stop_epoch = self._stopped, self.epoch
                     break
         finally:
             for callback in plan.callbacks:

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from exprgrad.errors import GraphError, InputError, NonFiniteError
 from exprgrad.graph.leaves import draws_from, state
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.callbacks import Callback, Logs, monitored
+from exprgrad.train.callbacks import Callback, Logs
+from exprgrad.train.monitor import monitored
 from exprgrad.train.trainer import Trainer
 
 Build = Callable[..., Trainer]

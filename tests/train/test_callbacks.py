@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import exprgrad as eg
-from exprgrad.errors import GraphError, InputError
 from exprgrad.train.callbacks import ProgressBar
 
 DATA = {"x": np.arange(12.0, dtype=np.float32)}
@@ -58,69 +57,6 @@ def test_the_order_of_calls() -> None:
     assert all(0 < done <= steps == 3 for done, steps in recorder.steps)
 
 
-class Feed(eg.Callback):
-    """Puts the next of a list of values in the place of the validation loss."""
-
-    def __init__(self, values: list[float]) -> None:
-        self.values = iter(values)
-
-    def on_epoch_end(self, trainer: Any, logs: Any) -> None:
-        logs["val_loss"] = next(self.values)
-
-
-def stopped(values: list[float], **options: Any) -> tuple[Any, Any, Any, Any]:
-    """A fit in which w is the number of the epoch; stopping, history, w."""
-    x, w = eg.input("x", ("batch",)), eg.parameter("w", init=0.0)
-    machine = eg.Trainer(w + 0 * x.mean(), eg.optim.SGD(-1.0))
-    stopping = eg.EarlyStopping(**options)
-    calls = [Feed(values), stopping]
-    history = machine.fit(DATA, epochs=len(values), batch_size=12, callbacks=calls)
-    return stopping, history, float(w.value), machine
-
-
-def test_early_stopping_brings_the_best_epoch_back() -> None:
-    stopping, history, w, machine = stopped([5, 3, 4, 3, 6, 1], patience=3)
-    assert (stopping.best, stopping.best_epoch, stopping.stopped_epoch) == (3, 2, 5)
-    assert w == 2.0
-    assert len(history.epochs) == machine.epoch == 5
-    assert history.stop_reason == stopping.reason
-    assert "val_loss was 6 in epoch 5" in stopping.reason
-    assert "3 of epoch 2 for 3 epochs" in stopping.reason
-
-
-@pytest.mark.parametrize(
-    ("values", "options", "epochs", "w"),
-    [
-        ([5, 4, 3, 2], {"patience": 1}, 4, 4.0),
-        ([5, 6, 3, 2], {"patience": 1}, 2, 1.0),
-        ([5, 6, 7, 8], {"patience": 2, "restore_best": False}, 3, 3.0),
-        ([5, 4.95, 4.9, 4.85], {"patience": 2, "min_delta": 0.1}, 3, 1.0),
-        ([5, 6, 7, 6], {"patience": 1, "mode": "max"}, 4, 3.0),
-        ([np.nan, np.nan, 2, 3], {"patience": 3}, 4, 3.0),
-        ([5, np.nan, np.nan, 4], {"patience": 2}, 3, 1.0),
-    ],
-)
-def test_early_stopping(values: Any, options: Any, epochs: int, w: float) -> None:
-    _, history, found, _ = stopped(values, **options)
-    assert (len(history.epochs), found) == (epochs, w)
-
-
-def test_accuracy_is_better_when_higher() -> None:
-    assert eg.EarlyStopping("val_accuracy").sign == -1.0
-    assert eg.EarlyStopping("val_loss").sign == 1.0
-
-
-def test_early_stopping_needs_what_it_monitors() -> None:
-    machine, w = trainer()
-    with pytest.raises(GraphError, match="monitors val_loss, but an epoch has: loss"):
-        machine.fit(DATA, batch_size=4, callbacks=[eg.EarlyStopping()])
-    assert (float(w.value), machine.epoch) == (0.0, 0)
-    with pytest.raises(InputError, match="patience is 1 epoch at least, not 0"):
-        eg.EarlyStopping(patience=0)
-    with pytest.raises(InputError, match='"min", "max" or None'):
-        eg.EarlyStopping(mode="best")
-
-
 def test_a_callback_stops_and_says_why() -> None:
     class Enough(eg.Callback):
         def on_epoch_end(self, trainer: Any, logs: Any) -> None:
@@ -129,6 +65,22 @@ def test_a_callback_stops_and_says_why() -> None:
 
     history = trainer()[0].fit(DATA, epochs=9, batch_size=4, callbacks=[Enough()])
     assert (history.epochs, history.stop_reason) == ([1, 2, 3], "enough")
+    assert history.stop_epoch == 3
+
+
+def test_of_two_that_stop_both_reasons_are_kept() -> None:
+    class Enough(eg.Callback):
+        def __init__(self, reason: str) -> None:
+            self.reason = reason
+
+        def on_epoch_end(self, trainer: Any, logs: Any) -> None:
+            trainer.stop(self.reason)
+
+    machine = trainer()[0]
+    history = machine.fit(DATA, 9, callbacks=[Enough("late"), Enough("tired")], batch_size=4)
+    assert (history.stop_epoch, history.stop_reason) == (1, "late; tired")
+    history = machine.fit(DATA, 2, batch_size=4)
+    assert (history.epochs, history.stop_epoch, history.stop_reason) == ([2, 3], None, None)
 
 
 def test_ctrl_c_keeps_what_was_learned() -> None:
@@ -152,6 +104,7 @@ def test_ctrl_c_keeps_what_was_learned() -> None:
 def test_an_error_of_a_callback_leaves_everything_as_it_was() -> None:
     class Broken(eg.Callback):
         def on_epoch_end(self, trainer: Any, logs: Any) -> None:
+            trainer.optimizer.learning_rate = 0.5
             if logs["epoch"] == 3:
                 raise RuntimeError("broken")
 
@@ -162,6 +115,7 @@ def test_an_error_of_a_callback_leaves_everything_as_it_was() -> None:
         machine.fit(DATA, epochs=4, batch_size=4, callbacks=[Broken()])
     assert float(w.value) == before
     assert (machine.epoch, int(machine.optimizer.count.value)) == (1, count)
+    assert repr(machine.optimizer) == "SGD(learning_rate=0.01)"
 
 
 @pytest.mark.parametrize("library", [True, False], ids=["tqdm", "plain"])

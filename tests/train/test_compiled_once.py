@@ -110,3 +110,57 @@ def test_one_step_and_one_function_for_inference(topic: str) -> None:
             trainer.finalize_batch_norm(data)
             trainer.evaluate(data)
         assert int(compiler.COMPILATIONS) - before == 3
+
+
+# What plateaus and bold drivers change, in front of a schedule or of none.
+SCALE = eg.state("scale", init=1.0)
+SCHEDULES = {
+    "number": lambda: 0.1,
+    "cosine": lambda: eg.schedules.cosine(0.1, 40),
+    "restarts": lambda: eg.schedules.warm_restarts(0.1, 5, multiple=2),
+    "cyclic": lambda: eg.schedules.cyclic(0.01, 0.1, 9, "triangular2"),
+    "one cycle": lambda: eg.schedules.one_cycle(0.1, 40),
+    "by epochs": lambda: SCALE * eg.schedules.step_decay(0.1, 0.5, 2, t=eg.epoch),
+    "sequence": lambda: eg.schedules.sequence(
+        {0: eg.schedules.warmup(0.1, 5), 5: eg.schedules.inverse_time(0.1, 0.1)}
+    ),
+}
+ORDERS = {
+    "shuffled": True,
+    "as they stand": False,
+    "curriculum": eg.order.Curriculum(np.arange(53), eg.order.pacing(0.2, 4)),
+    "strata": eg.order.Stratified(np.arange(53) % 3),
+    "weights": eg.order.Weighted(np.arange(53), draws=30),
+    "blocks": eg.order.Blocks(10),
+}
+RULES = {
+    "patience": lambda: eg.EarlyStopping(patience=2),
+    "GL": lambda: eg.GeneralizationLoss(50.0),
+    "PQ": lambda: eg.ProgressQuotient(50.0, strip=2),
+    "UP": lambda: eg.SuccessiveRises(3, strip=1),
+    "plateau": lambda: eg.ReduceOnPlateau(patience=1, rate=SCALE),
+    "bold driver": lambda: eg.BoldDriver(DATA, rate=SCALE),
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEDULES)
+def test_one_step_and_one_inference_whatever_the_scheme_the_order_and_the_rule(
+    scheme: str,
+) -> None:
+    SCALE.value = 1.0
+    loss, (w, _) = network(eg.state("rate", init=0.1))
+    before = int(compiler.COMPILATIONS)
+    trainer = eg.Trainer(loss, eg.optim.Momentum(SCHEDULES[scheme]()))
+    first = w.value.copy()
+    for order in ORDERS.values():
+        for rule in RULES.values():
+            trainer.fit(
+                DATA,
+                epochs=2,
+                batch_size=8,
+                validation_data=DATA,
+                shuffle=order,
+                callbacks=rule(),
+            )
+    assert int(compiler.COMPILATIONS) - before == 2
+    assert (w.value != first).any()
