@@ -1,6 +1,6 @@
 """The update rule of an optimizer as mathematics, read from the rule itself.
 
-The rule is asked for the step of one number θ with gradient g; hyper-parameters and
+The rule is asked for the step of a parameter θ with gradient g; hyper-parameters and
 states bear the letters of the papers, and a prime is the value after the step.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sympy import Symbol, pretty
 
 from exprgrad.errors import GraphError
+from exprgrad.graph.dims import Shape
 from exprgrad.graph.dtype import float64
 from exprgrad.graph.elementwise import expm1, log, pow
 from exprgrad.graph.leaves import input, parameter
@@ -93,11 +94,12 @@ class Formula:
         return str(self)
 
 
-def formula(optimizer: Optimizer) -> Formula:
+def formula(optimizer: Optimizer, shape: tuple[int, ...] = ()) -> Formula:
     r"""The update rule of `optimizer`, symbolically: print it, or take its `latex`.
 
-    θ is a parameter, θ' its value after the step, g the gradient of the loss J, t the
-    number of the update, from 1. Raises `GraphError` for what has no rule of its own.
+    θ is a parameter of `shape`, θ' its value after the step, g the gradient of the loss
+    J, t the number of the update, from 1. Raises `GraphError` for what has no rule of
+    its own.
 
     >>> import exprgrad as eg
     >>> rule = eg.formula(eg.optim.Momentum())
@@ -115,27 +117,31 @@ def formula(optimizer: Optimizer) -> Formula:
     rule = optimizer.forgetful()
     parts = rule.parts if isinstance(rule, Chain) else (rule,)
     letters = {node: letter for part in parts for node, letter in _letters(part)}
-    theta, gradient = parameter("theta", dtype=float64), _letter("g")
+    theta, gradient = parameter("theta", shape, dtype=float64), _letter("g", shape)
     lines: dict[str, Tensor] = {}
     for part in parts:
         if isinstance(part, GradientTransform):
             (changed,) = part.gradients([theta], [gradient])
-            gradient = _letter(f"{gradient.name}'")
+            gradient = _letter(f"{gradient.name}'", shape)
             lines[gradient.name] = _written(changed, letters)
     rest = Chain(*(p for p in parts if not isinstance(p, GradientTransform)))
     points, updates = rule.points([theta]), rest.changes([theta], [gradient])
-    counts = {part.count for part in parts}
-    states = [node for node in updates if node not in counts]
-    letters |= {
-        node: _letter(_short(node.name)) for node in states if node is not theta
-    }
-    known = dict(letters)
-    for node in states:
-        name = f"{letters.get(node, theta).name}'"
-        lines[name] = _written(updates[node], known)
-        known[updates[node]] = _letter(name)
+    for part in parts:
+        updates.pop(part.count, None)
+    letters |= {n: _letter(_short(n.name), n.shape) for n in updates if n is not theta}
     point = _written(points[theta], letters) if points else None
-    return Formula(point, lines)
+    return Formula(point, {**lines, **_updated(updates, theta, letters)})
+
+
+def _updated(updates: Updates, theta: Tensor, letters: Updates) -> dict[str, Tensor]:
+    """The new value of each state and of θ, in which earlier ones are letters."""
+    lines: dict[str, Tensor] = {}
+    known = dict(letters)
+    for node, new in updates.items():
+        name = f"{letters.get(node, theta).name}'"
+        lines[name] = _written(new, known)
+        known[new] = _letter(name, node.shape)
+    return lines
 
 
 def _letters(part: Part) -> Iterator[tuple[Tensor, Tensor]]:
@@ -146,8 +152,8 @@ def _letters(part: Part) -> Iterator[tuple[Tensor, Tensor]]:
             yield node, _letter(LETTERS.get(name, name))
 
 
-def _letter(name: str) -> Tensor:
-    return input(name, dtype=float64)
+def _letter(name: str, shape: Shape = ()) -> Tensor:
+    return input(name, shape, float64)
 
 
 def _short(name: str) -> str:

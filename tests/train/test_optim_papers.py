@@ -154,13 +154,16 @@ RULES += [
 ]
 
 
-@pytest.mark.parametrize("rule", [*RULES, "Lion()", "Momentum()", "Nesterov()"])
 @pytest.mark.parametrize("slope", [0.0, 1e-30, 1e15])
-def test_extreme_gradients_in_float32(rule: str, slope: float) -> None:
-    w = eg.parameter("w", init=1.0)
-    value = eg.constant(slope, "float32") * w
-    step = eg.function([], None, made(rule).updates(value))
+def test_extreme_gradients_in_float32(slope: float) -> None:
+    rules = [*RULES, "Lion()", "Momentum()", "Nesterov()"]
+    parameters = {rule: eg.parameter("w", init=1.0) for rule in rules}
+    updates: dict[eg.Tensor, eg.Tensor] = {}
+    for rule, w in parameters.items():
+        updates |= made(rule).updates(eg.constant(slope, "float32") * w)
+    step = eg.function([], None, updates)
     for _ in range(3):
         step()
-    assert np.isfinite(w.value)
-    assert slope or rule == "AdamW()" or w.value == 1
+    for rule, w in parameters.items():
+        assert np.isfinite(w.value), rule
+        assert slope or rule == "AdamW()" or w.value == 1, rule
