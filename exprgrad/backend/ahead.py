@@ -18,7 +18,8 @@ from exprgrad.backend.scope import Point, Scope
 from exprgrad.backend.text import Code
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.ir import Axis, Scalar, Store
+from exprgrad.loop.contract import LINE
+from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 
 # Rows ahead of the one that is read: about the time that memory takes.
 ROWS = 16
@@ -33,6 +34,8 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
     buffer, place = node.params[0], ir.offset(node)
     vector = level.vector_of(ir.free_axes(node))
     if buffer not in scope.scheduled.far or not vector or place.factor_of(vector[0]) != 1:
+        return
+    if not _begins_a_line(buffer, *vector, point):
         return
     for axis, bound in level.axes.items():
         factor = place.factor_of(axis)
@@ -52,10 +55,18 @@ def ask_for_tile(
         buffer = node.params[0]
         if buffer not in scope.scheduled.far or not axes <= ir.free_axes(node):
             continue
+        vector = level.vector_of(axes)
         for numbers in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, numbers, strict=True))
+            if vector is not None and not _begins_a_line(buffer, *vector, point):
+                continue
             here = address(scope, buffer, ir.offset(node), level, point)
             _ask(level.code, f"{memory_kind(buffer.dtype)}, ptr {here}, i64 0")
+
+
+def _begins_a_line(buffer: Buffer, axis: Axis, bound: Bound, point: Point) -> bool:
+    """Whether a vector of the tile is the first of a line, which comes as a whole."""
+    return point.get(axis, 0) * bound.lanes * buffer.dtype.size % LINE == 0
 
 
 def _read_afterwards(stores: Sequence[Store]) -> Iterator[Scalar]:

@@ -5,22 +5,25 @@
     for k, i: turned[i, k] = a[k, i]
     for i, j: c[i, j] = sum over k: turned[i, k] * b[k, j]
 
-What is so far apart meets in the same few places of the cache: a long sum would fetch the
-rows of `a` again for each tile. (Factors along the columns are read from panels, see
-`contract`.)
+What is so far apart meets in the same few places of the cache: a long sum, or a shorter one
+over rows that are 1024 or 2048 bytes apart, would fetch the rows of `a` again for each tile.
+(Factors along the columns are read from panels, see `contract`.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 
 from exprgrad.loop import ir
 from exprgrad.loop.contract import PAGE, contraction
 from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 
-# How long a sum is whose rows do not stay in the cache, and how many columns use the copy.
+# How long a sum is whose rows do not stay in the cache, how much of it they may take where
+# they meet in few places, and how many columns use the copy.
 LONG = 512
+ROOM = 1 << 17
 USES = 64
 
 
@@ -50,13 +53,17 @@ def _runs_along(kernel: Kernel, axis: Axis) -> bool:
 
 
 def _is_far(factor: Scalar, axis: Axis, rows: Axis) -> bool:
-    """Whether a factor lies along the rows and steps over pages along a long sum."""
+    """Whether a factor lies along the rows, and its rows do not stay in the cache: along
+    a long sum they are pages apart, or they meet in few places.
+    """
     if factor.op != "read" or ir.free_axes(factor) != {axis, rows}:
         return False
-    place = ir.offset(factor)
+    place, steps = ir.offset(factor), typical(axis.extent)
     apart = place.factor_of(axis)
-    far = isinstance(apart, int) and apart * factor.dtype.size >= PAGE
-    return far and place.factor_of(rows) == 1 and typical(axis.extent) >= LONG
+    if not isinstance(apart, int) or place.factor_of(rows) != 1:
+        return False
+    nbytes = apart * factor.dtype.size
+    return (nbytes >= PAGE and steps >= LONG) or steps * gcd(nbytes, PAGE) >= ROOM
 
 
 def _turned(factor: Scalar, rows: Axis, summed: Axis) -> tuple[Kernel, Scalar]:

@@ -1,4 +1,4 @@
-"""Factors that step over pages along a long sum are turned, and only these."""
+"""Factors whose rows do not stay in the cache are turned, and only these."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,10 @@ def product(spec: str, m: int, k: int, n: int) -> Tensor:
     ("graph", "copies"),
     [
         (product("ki,kj->ij", 1024, 512, 64), 1),
-        (product("ki,kj->ij", 1024, 128, 64), 0),  # a short sum
-        (product("ki,kj->ij", 512, 512, 64), 0),  # two rows on a page
+        (product("ki,kj->ij", 1000, 128, 64), 0),  # a short sum
+        (product("ki,kj->ij", 1000, 512, 64), 0),  # not quite a page
+        (product("ki,kj->ij", 512, 128, 64), 1),  # rows in two places of the cache
+        (product("ki,kj->ij", 256, 64, 64), 0),  # in four, and few of them
         (product("ki,kj->ij", 1024, 512, 16), 0),  # few columns
         (product("ik,kj->ij", 1024, 512, 64), 0),  # in order
     ],
