@@ -24,7 +24,9 @@ STATISTICS = [f"batch_norm{layer}.{which}" for layer in (1, 2) for which in ("me
 class Model:
     """A convolution and a dense layer, each normalised, with dropout between."""
 
-    def __init__(self, dtype: str = "float64") -> None:
+    def __init__(
+        self, dtype: str = "float64", optimizer: eg.optim.Optimizer | None = None
+    ) -> None:
         self.net = net = eg.nn.Layers(dtype=dtype)
         x = eg.input("x", ("batch", 2, 6, 6), dtype)
         y = eg.input("y", ("batch",), "int64")
@@ -32,7 +34,8 @@ class Model:
         h = eg.nn.dropout(eg.max_pool2d(h, 2), 0.5)
         h = eg.relu(net.batch_norm(net.dense(eg.nn.flatten(h), 5)))
         loss = eg.nn.cross_entropy(net.dense(h, 3), y).mean()
-        self.trainer = eg.Trainer(loss, eg.optim.SGD(0.1), updates=net.updates)
+        chosen = optimizer or eg.optim.SGD(0.1)
+        self.trainer = eg.Trainer(loss, chosen, updates=net.updates)
         self.data = {"x": X.astype(dtype), "y": Y}
 
     def found(self) -> dict[str, np.ndarray]:
@@ -139,6 +142,17 @@ def test_two_norms_of_one_tensor() -> None:
     trainer = eg.Trainer((a * b).mean(), eg.optim.SGD(0.1), updates={**first, **second})
     trainer.finalize_batch_norm({"x": [[0.0], [2.0], [4.0]]}, batch_size=2)
     assert [float(s.value[0]) for s in states] == [2.0, pytest.approx(8 / 3)] * 2
+
+
+def test_of_averaged_parameters() -> None:
+    mean = eg.optim.EMA(0.9)
+    model = Model(optimizer=eg.optim.Chain(eg.optim.SGD(0.1), mean))
+    model.trainer.fit(model.data, batch_size=8)
+    last = model.expected()["batch_norm1.mean"]
+    with mean.applied():
+        model.trainer.finalize_batch_norm(model.data)
+        assert_close(model.found(), model.expected(), 1e-12)
+    assert not np.allclose(model.found()["batch_norm1.mean"], last, rtol=1e-3)
 
 
 def test_nothing_to_finalize_and_statistics_that_are_shared() -> None:
