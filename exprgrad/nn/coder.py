@@ -113,7 +113,13 @@ class Pair(Coder):
         return matmul(h, self.decoder) + self.visible_bias
 
     def _require_shapes(self) -> None:
-        """Raise `ShapeError` unless weight and biases belong together."""
+        """Raise unless weight and biases are expressions that belong together."""
+        for leaf in (self.weight, self.visible_bias, self.hidden_bias):
+            if not isinstance(leaf, Tensor):
+                raise GraphError(
+                    f"{type(self).__name__} is made of parameters, such as "
+                    f"eg.parameter('W', (64, 100)), not of {type(leaf).__name__}"
+                )
         shape = self.weight.shape
         biases = (self.visible_bias.shape, self.hidden_bias.shape)
         if len(shape) != 2 or biases != (shape[:1], shape[1:]):

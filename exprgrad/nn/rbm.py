@@ -107,7 +107,9 @@ class RBM(Pair):
     def gibbs(self, v: Operand, k: int = 1) -> Chain:
         """`k` steps of Gibbs sampling from v: h of P(h | v), then v of P(v | h).
 
-        Raises `GraphError` unless k is an integer from 1.
+        The steps are written out one after another, so that compiling takes the longer
+        the larger k is; for thousands of steps update a state, as below. Raises
+        `GraphError` unless k is an integer from 1.
 
         >>> import exprgrad as eg
         >>> W, b, c = (eg.parameter(*p) for p in (("W", (2, 3)), ("b", 2), ("c", 3)))
@@ -163,9 +165,10 @@ class RBM(Pair):
         >>> trainer = eg.Trainer(loss, eg.optim.SGD(0.01), updates=updates)
         """
         if not isinstance(chains, Tensor) or chains.op != "state":
+            given = chains if isinstance(chains, Tensor) else type(chains).__name__
             raise GraphError(
                 f"chains live in a state, such as eg.state('chains', (100, "
-                f"{self.weight.shape[0]})), not in {chains}"
+                f"{self.weight.shape[0]})), not in {given}"
             )
         moved = self.gibbs(chains, k).sample
         return self._gap(v, moved), {chains: moved}

@@ -22,6 +22,8 @@ WRONG = [
     (GraphError, lambda: RBM.objective(V, k=0), "an integer from 1: 0"),
     (GraphError, lambda: RBM.objective(V, last="end"), "one of sample, mean, not 'end'"),
     (GraphError, lambda: RBM.persistent_objective(V, V), "eg.state('chains', (100, 4))"),
+    (GraphError, lambda: RBM.persistent_objective(V, [[0.0]]), "not in list"),
+    (GraphError, lambda: eg.nn.RBM([[0.0]], B, C), "eg.parameter('W', (64, 100)), not of list"),
     (
         GraphError,
         lambda: eg.nn.RBM(W, B, C, "gaussian").pseudo_likelihood(V),

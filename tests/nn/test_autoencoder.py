@@ -11,7 +11,6 @@ from scipy.special import expit, log_expit
 import exprgrad as eg
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.mode import in_mode
-from exprgrad.runtime import compile as compiler
 
 RNG = np.random.default_rng(4)
 ROWS = RNG.random((7, 5))
@@ -247,18 +246,3 @@ def test_a_stack_goes_up_through_all_layers_and_down_again() -> None:
     np.testing.assert_allclose(code, h, rtol=1e-12)
     np.testing.assert_allclose(rows, expit(z), rtol=1e-12)
     np.testing.assert_allclose(error, expected_error(z, "sigmoid"), rtol=1e-12)
-
-
-def test_a_denoising_step_and_one_function_are_compiled() -> None:
-    deep, rate = stack(), eg.state("rate", init=0.3, dtype="float64")
-    trainer = eg.Trainer(
-        deep.objective(X, eg.nn.mask_noise(X, rate)), eg.optim.Adam(0.01)
-    )
-    before = int(compiler.COMPILATIONS)
-    trainer.fit({"x": ROWS}, epochs=2, batch_size=4)
-    rate.value = 0.1
-    trainer.fit({"x": ROWS}, batch_size=3)
-    assert int(compiler.COMPILATIONS) - before == 1
-    for size in (1, 5):
-        trainer.predict(deep.encode(X), {"x": ROWS}, size)
-    assert int(compiler.COMPILATIONS) - before == 2

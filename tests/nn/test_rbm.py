@@ -15,7 +15,6 @@ from sklearn.neural_network import BernoulliRBM
 import exprgrad as eg
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
-from exprgrad.runtime import compile as compiler
 from tests.nn.exact_rbm import Exact, drawn, fresh, made, read, states
 
 RNG = np.random.default_rng(11)
@@ -124,10 +123,10 @@ def test_persistent_chains_give_the_gradient_of_the_likelihood(kind: str) -> Non
     exact = drawn(4, 3, kind, scale=0.6)
     rbm, v = made(exact), rows_of(4)
     chains = eg.state("chains", (FEW, 4), dtype="float64")
-    loss, updates = rbm.persistent_objective(v, chains, k=4)
+    loss, updates = rbm.persistent_objective(v, chains)
     step = eg.function([v], eg.grad(loss, rbm.weight), updates)
     data = states(4)[::5]
-    for _ in range(12):
+    for _ in range(40):
         slope = step(data)
     h = 1e-6
     for i, j in ((0, 0), (2, 1), (3, 2)):
@@ -177,7 +176,7 @@ def test_gaussian_units_learn_two_clusters() -> None:
     rbm = fresh(2, 4, "gaussian")
     v = rows_of(2, "float32")
     before = read(rbm).log_p(data).mean()
-    trainer = eg.Trainer(rbm.objective(v, k=5), eg.optim.Momentum(0.01, 0.5))
+    trainer = eg.Trainer(rbm.objective(v, k=2), eg.optim.Momentum(0.01, 0.5))
     trainer.fit({"v": data}, epochs=60, batch_size=50)
     after = read(rbm).log_p(data).mean()
     assert before < truth - 0.5 and abs(after - truth) < 0.05
@@ -216,23 +215,6 @@ def test_sparsity_and_weight_decay_are_terms_of_the_loss() -> None:
         size[weight] = float((rbm.weight.value**2).sum())
     assert active[0.0] > 0.2 and active[5.0] == pytest.approx(0.1, abs=0.02)
     assert size[5.0] < size[0.0]
-
-
-def test_one_step_and_one_function_are_compiled() -> None:
-    rows = states(6).astype(np.float32)
-    rbm = fresh(6, 3)
-    v, chains = rows_of(6, "float32"), eg.state("chains", (16, 6))
-    loss, updates = rbm.persistent_objective(v, chains, k=2)
-    watched = {"error": rbm.reconstruction_error(v), "likely": rbm.pseudo_likelihood(v)}
-    trainer = eg.Trainer(loss, eg.optim.Momentum(0.1), watched, updates=updates)
-    before = int(compiler.COMPILATIONS)
-    trainer.fit({"v": rows}, epochs=2, batch_size=16)
-    trainer.optimizer.learning_rate = 0.01
-    trainer.fit({"v": rows}, batch_size=10)
-    assert int(compiler.COMPILATIONS) - before == 1
-    for size in (1, 7, None):
-        trainer.predict(rbm.encode(v), {"v": rows}, size)
-    assert int(compiler.COMPILATIONS) - before == 2
 
 
 def test_the_first_bias_is_the_log_odds_of_the_data() -> None:
