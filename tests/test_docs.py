@@ -79,6 +79,15 @@ def test_the_example_of_the_readme_prints_what_stands_there() -> None:
         assert drawn.count(f">{line}</text>") == drawings, line
 
 
+def test_the_page_of_schedules_shows_what_its_examples_print() -> None:
+    page = ROOT / "docs" / "schedules.md"
+    text = page.read_text()
+    *shown, of_the_example = TEXT.findall(text)
+    printed = [run(block, page)[0] for block in PYTHON.findall(text)]
+    assert printed == [part.strip() for part in shown]
+    assert "PQ" in of_the_example  # examples/early_stopping.py has a test of its own
+
+
 def update_readme() -> None:
     """Write into the README, and beside it, what its example prints and draws."""
     (block,) = PYTHON.findall(README)
