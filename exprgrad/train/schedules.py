@@ -68,8 +68,8 @@ def _exact(value: Number) -> Tensor:
 
 
 def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise GraphError(f"{name} of a schedule is above 0, not {value}")
+    if isinstance(value, Tensor) or not value > 0:
+        raise GraphError(f"{name} of a schedule is a number above 0, not {value}")
     return value
 
 
@@ -265,6 +265,8 @@ def sequence(parts: Mapping[int, Number], t: Tensor = leaves.step) -> Tensor:
     >>> values(sequence({0: warmup(1.0, 2), 2: inverse_time(1.0, 1.0), 4: 0.1}), 5)
     array([0.5, 1. , 1. , 0.5, 0.1])
     """
+    if not isinstance(parts, Mapping):
+        raise GraphError(f"a sequence is a mapping as in {{0: 0.1, 9: 0.01}}, not {parts}")
     starts = sorted(parts)
     if not starts or starts[0] != 0 or not all(isinstance(s, int) for s in starts):
         raise GraphError(

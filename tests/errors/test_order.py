@@ -20,7 +20,7 @@ MADE_WRONG = [
     (GraphError, lambda: O.Curriculum([1, 2], 0.5), "a scalar expression of eg.epoch"),
     (GraphError, lambda: O.Curriculum([1, 2], COSINE), "pace counts eg.epoch, not eg.step"),
     (GraphError, lambda: O.pacing(0.0, 5), "above 0 and at most 1, not 0.0"),
-    (GraphError, lambda: O.pacing(0.5, 0), "steps of a schedule is above 0, not 0"),
+    (GraphError, lambda: O.pacing(0.5, 0), "steps of a schedule is a number above 0, not 0"),
     (InputError, lambda: O.Stratified(np.ones((2, 2))), "one label a row, not shape (2, 2)"),
     (InputError, lambda: O.Weighted([1, -1]), "finite numbers from 0, but that of row 1 is -1.0"),
     (InputError, lambda: O.Weighted([np.nan, 1]), "but that of row 0 is nan"),

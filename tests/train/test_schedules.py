@@ -216,11 +216,13 @@ def test_momentum_may_be_a_schedule_too() -> None:
 
 
 WRONG: list[tuple[Callable[[], Any], str]] = [
-    (lambda: S.cosine(0.1, 0), "steps of a schedule is above 0, not 0"),
-    (lambda: S.cyclic(0.1, 0.2, -4), "half_cycle of a schedule is above 0, not -4"),
+    (lambda: S.cosine(0.1, 0), "steps of a schedule is a number above 0, not 0"),
+    (lambda: S.cyclic(0.1, 0.2, -4), "half_cycle of a schedule is a number above 0, not -4"),
     (lambda: S.cyclic(0.1, 0.2, 4, "sine"), "triangular, triangular2, exp_range, not 'sine'"),
     (lambda: S.one_cycle(0.1, 9, rise=1.0), "rise of a one-cycle schedule is between 0 and 1"),
     (lambda: S.warm_restarts(0.1, 9, multiple=0.5), "multiple of a schedule is 1 or above"),
+    (lambda: S.step_decay(0.1, 0.5, eg.epoch), "every of a schedule is a number above 0"),
+    (lambda: S.sequence([0.1, 0.01]), "a sequence is a mapping as in {0: 0.1, 9: 0.01}"),
     (lambda: S.sequence({3: 0.1}), "one is 0, not \\[3\\]"),
     (lambda: S.sequence({}), "one is 0, not \\[\\]"),
     (lambda: S.cosine(0.1, 9, t=3), "t of a schedule is eg.step, eg.epoch or"),
