@@ -76,16 +76,20 @@ class SearchResult:
 
         Raises `ExprgradError` where matplotlib is not installed.
         """
-        names = list(self.space.domains)
-        figure, (first, *slices) = _figure(1 + len(names))
+        figure, (first, *slices) = _figure(1 + len(self.space.domains))
         numbers = [record.number for record in self.trials]
-        first.step(numbers, self.best_so_far(), where="post", color="C2")
+        first.step(numbers, self.best_so_far(), where="post", color="C2", label="best")
         _scatter(first, self.trials, numbers)
-        first.set(xlabel="trial", ylabel="value", title="best so far")
-        for axes, name in zip(slices, names, strict=True):
+        first.set(xlabel="trial", ylabel="value", yscale=_value_scale(self.trials))
+        first.legend()
+        for axes, (name, domain) in zip(
+            slices, self.space.domains.items(), strict=True
+        ):
             there = [record for record in self.trials if name in record.values]
-            _scatter(axes, there, [record.values[name] for record in there])
-            _scale(axes, name, self.space.domains[name])
+            _scatter(
+                axes, there, [_place(domain, record.values[name]) for record in there]
+            )
+            axes.set(xlabel=name, **_scale(domain))
         return figure
 
     def plot_parallel(self) -> Any:
@@ -94,21 +98,22 @@ class SearchResult:
 
         Raises `ExprgradError` where matplotlib is not installed.
         """
-        figure, (axes,) = _figure(1, 1.6 * len(self.space.domains) + 2)
+        domains = self.space.domains
+        figure, (axes,) = _figure(1, 1.6 * len(domains) + 2)
         ranked = self._ranked()
         for place, record in reversed(list(enumerate(ranked))):
-            line = {
-                name: domain.part(record.values[name])
-                for name, domain in self.space.domains.items()
-                if name in record.values
-            }
-            shade = 1 - place / len(ranked)
-            axes.plot(list(line), list(line.values()), color=(0.1, 0.2, 0.5, shade**2))
-        for x, domain in enumerate(self.space.domains.values()):
-            for part in (0.0, 0.5, 1.0):
-                axes.text(x, part, f" {_short(domain.at(part))}", fontsize="small")
+            line = [
+                domain.part(record.values[name]) if name in record.values else np.nan
+                for name, domain in domains.items()
+            ]
+            darkness = (1 - place / len(ranked)) ** 2
+            axes.plot(line, marker=".", color=(0.1, 0.2, 0.5, darkness))
+        for x, domain in enumerate(domains.values()):
+            axes.axvline(x, color="0.8", linewidth=0.8, zorder=0)
+            for value in domain.ticks():
+                axes.text(x, domain.part(value), f" {_short(value)}", fontsize="small")
         axes.set(ylim=(-0.05, 1.08), yticks=[])
-        axes.set_xticks(range(len(self.space.domains)), list(self.space.domains))
+        axes.set_xticks(range(len(domains)), list(domains))
         return figure
 
     def _ranked(self) -> list[Record]:
@@ -149,11 +154,11 @@ def _figure(panels: int, width: float = 0.0) -> tuple[Any, list[Any]]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ExprgradError("plot needs matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(width or 3.2 * panels, 3.2), layout="constrained")
-    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
+    figure = Figure(figsize=(width or 2.6 * panels, 2.8), layout="constrained")
+    return figure, list(figure.subplots(1, panels, squeeze=False, sharey=True)[0])
 
 
-def _scatter(axes: Any, trials: Sequence[Record], places: Sequence[Any]) -> None:
+def _scatter(axes: Any, trials: Sequence[Record], places: Sequence[float]) -> None:
     for state in ("done", "pruned"):
         shown = [
             (place, record.value)
@@ -164,13 +169,21 @@ def _scatter(axes: Any, trials: Sequence[Record], places: Sequence[Any]) -> None
             axes.scatter(
                 *zip(*shown, strict=True), s=12, color=COLOURS[state], label=state
             )
-    if any(record.state == "pruned" for record in trials):
-        axes.legend()
 
 
-def _scale(axes: Any, name: str, domain: Domain) -> None:
-    axes.set(xlabel=name)
-    if isinstance(domain, Float | Integer) and domain.log:
-        axes.set_xscale("log")
+def _value_scale(trials: Sequence[Record]) -> str:
+    values = [record.value for record in trials if record.value is not None]
+    wide = values and min(values) > 0 and max(values) > 100 * min(values)
+    return "log" if wide else "linear"
+
+
+def _place(domain: Domain, value: Any) -> float:
+    return domain.options.index(value) if isinstance(domain, Choice) else value
+
+
+def _scale(domain: Domain) -> dict[str, Any]:
     if isinstance(domain, Choice):
-        axes.set_xticks(range(len(domain.options)), [str(o) for o in domain.options])
+        names = [str(option) for option in domain.options]
+        return {"xticks": range(len(names)), "xticklabels": names}
+    log = isinstance(domain, Float | Integer) and domain.log
+    return {"xscale": "log" if log else "linear"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -39,6 +39,10 @@ class Domain:
     def columns(self, value: Any) -> list[float]:
         """The value as numbers from 0 to 1, near where values are alike."""
         return [self.part(value)]
+
+    def ticks(self) -> Sequence[Any]:
+        """Values that mark an axis."""
+        return [self.at(part) for part in (0.0, 0.5, 1.0)]
 
     def holds(self, value: Any) -> bool:
         """Whether the value lies in the domain."""
@@ -152,6 +156,10 @@ class Choice(Domain):
     def columns(self, value: Any) -> list[float]:
         """One for each option: 1 for this one, else 0."""
         return [float(option == value) for option in self.options]
+
+    def ticks(self) -> Sequence[Any]:
+        """All options."""
+        return self.options
 
     def holds(self, value: Any) -> bool:
         """Whether it is one of the options."""

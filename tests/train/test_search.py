@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import subprocess
@@ -263,5 +264,13 @@ def test_pictures(found):
     (line,) = figure.axes[0].lines
     assert list(line.get_ydata()) == found.best_so_far()
     assert figure.axes[1].get_xscale() == "log"
+    assert [tick.get_text() for tick in figure.axes[3].get_xticklabels()] == ["4", "8"]
+    places = {x for x, _ in figure.axes[3].collections[0].get_offsets()}
+    assert places == {0, 1}
     (axes,) = found.plot_parallel().axes
-    assert len(axes.lines) == 8
+    drawn = [line for line in axes.lines if line.get_marker() == "."]
+    best = found.best.values
+    darkest = drawn[-1].get_ydata()
+    assert len(drawn) == 8
+    assert list(darkest) == [domain.part(best[name]) for name, domain in SPACE.items()]
+    figure.savefig(io.BytesIO(), format="svg")
