@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from operator import or_
 
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.elementwise import constant
@@ -52,11 +54,36 @@ def inference(expression: Tensor) -> Tensor:
     return in_mode([expression], False)[expression]
 
 
-def choices(roots: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """What is taken in training and what at inference, wherever `training` decides;
-    those that others depend on first.
+def running_statistics(roots: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Each state that inference reads in place of a batch's value, and that value.
+
+    Those that others depend on come first. In training the value does not depend on the
+    state, as dropout's does on what it drops.
+
+    >>> import exprgrad as eg
+    >>> x, mean = eg.input("x", ("batch",)), eg.state("mean")
+    >>> running_statistics([x - eg.where(training, x.mean(), mean)])
+    [(mean: f32, sum(x) / batch)]
     """
-    return [(node.args[1], node.args[2]) for node in walk(roots) if _is_choice(node)]
+    order = walk(roots)
+    place = {node: number for number, node in enumerate(order)}
+    found = [(node.args[2], node.args[1]) for node in order if _is_choice(node)]
+    states = dict.fromkeys(state for state, _ in found if state.op == "state")
+    below = _which_below(order, states)
+    pairs = [(s, batch) for s, batch in found if s in states and s not in below(batch)]
+    return sorted(pairs, key=lambda pair: place[pair[1]])
+
+
+def _which_below(
+    order: list[Tensor], leaves: Iterable[Tensor]
+) -> Callable[[Tensor], set[Tensor]]:
+    """What tells on which of `leaves` a node depends in training; one bit for each."""
+    bit = {leaf: 1 << number for number, leaf in enumerate(leaves)}
+    bits: dict[Tensor, int] = {}
+    for node in order:
+        read = node.args[1:2] if _is_choice(node) else node.args
+        bits[node] = reduce(or_, (bits[a] for a in read), bit.get(node, 0))
+    return lambda node: {leaf for leaf, mine in bit.items() if bits[node] & mine}
 
 
 def replaced(

@@ -21,7 +21,7 @@ from exprgrad.graph.dims import Dim
 from exprgrad.graph.dtype import float64
 from exprgrad.graph.elementwise import astype, size_value
 from exprgrad.graph.leaves import state
-from exprgrad.graph.mode import choices, replaced
+from exprgrad.graph.mode import replaced, running_statistics
 from exprgrad.graph.node import walk
 from exprgrad.graph.precision import decided
 from exprgrad.graph.tensor import Tensor
@@ -89,11 +89,10 @@ def _statistics(
     outputs: Mapping[str, Tensor], updates: Mapping[Tensor, Tensor]
 ) -> dict[Tensor, Tensor]:
     """Each running statistic, and what a batch has in its place; lower ones first."""
-    roots = list(outputs.values())
-    order = {node: place for place, node in enumerate(walk(roots))}
-    pairs = [(s, batch) for batch, s in choices(roots) if s in updates]
     found: dict[Tensor, Tensor] = {}
-    for statistic, batch in sorted(pairs, key=lambda pair: order[pair[1]]):
+    for statistic, batch in running_statistics(outputs.values()):
+        if statistic not in updates:
+            continue
         if found.setdefault(statistic, batch) is not batch:
             raise GraphError(
                 f"{line_of(statistic)} is the running statistic of two normalisations, "

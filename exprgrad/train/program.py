@@ -14,7 +14,7 @@ from exprgrad.errors import GraphError, NonFiniteError
 from exprgrad.grad import grad
 from exprgrad.graph.check import Demand, demands
 from exprgrad.graph.elementwise import as_tensor
-from exprgrad.graph.mode import replaced
+from exprgrad.graph.mode import replaced, running_statistics
 from exprgrad.graph.node import walk
 from exprgrad.graph.precision import decided
 from exprgrad.graph.reduction import mean
@@ -118,8 +118,9 @@ def training_program(
 
     The products of the loss, of its gradient and of `updates` are in `precision`, not
     those of the optimizer. Raises `GraphError` where the optimizer and the user update
-    the same state.
+    the same state, and where running statistics are not updated.
     """
+    _require_followed(outputs, updates)
     image = decided([*outputs.values(), *updates.values()], True, precision)
     shown = {name: image[node] for name, node in outputs.items()}
     start = time.perf_counter()
@@ -137,6 +138,19 @@ def training_program(
     )
     compiled = rows_program(shown, checked, counters)
     return replace(compiled, written=written)
+
+
+def _require_followed(
+    outputs: Mapping[str, Tensor], updates: Mapping[Tensor, Tensor]
+) -> None:
+    """Without updates inference would read first values for ever."""
+    for statistic, _ in running_statistics(outputs.values()):
+        if statistic not in updates:
+            raise GraphError(
+                f"at inference {line_of(statistic)} takes the place of a batch's value, "
+                f"but no step updates it; give the trainer what batch_norm gave: "
+                f"updates=..."
+            )
 
 
 def _slopes(loss: Tensor, parameters: Sequence[Tensor]) -> dict[str, Tensor]:

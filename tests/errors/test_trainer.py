@@ -11,6 +11,13 @@ from tests.errors.wrong import COUNT, DATA, LOSS, ROWS, W, X, fails, trainer, un
 
 SGD = eg.optim.SGD(0.1)
 
+
+
+def normalised():
+    """The rows, and no updates of the running statistics."""
+    return eg.nn.batch_norm(X, 1.0, 0.0, eg.state("mean", (3,)), eg.state("var", (3,)))[0]
+
+
 WRONG = [
     (lambda: eg.Trainer(LOSS, "adam"), "is one of eg.optim or your own, not str"),
     (lambda: eg.Trainer(LOSS, eg.optim.Adam), "is one of eg.optim or your own, not type"),
@@ -25,12 +32,17 @@ WRONG = [
         "the same named dimension, such as",
     ),
     (lambda: eg.Trainer((W * W).sum(), SGD).fit({}), "depends on no input"),
+    (
+        lambda: eg.Trainer((normalised() @ W).mean(), SGD).fit(DATA, batch_size=2),
+        "mean: f32[3]",
+        "no step updates it; give the trainer what batch_norm gave: updates=...",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("wrong", "rule"), WRONG, ids=[rule for _, rule in WRONG])
-def test_trainers(wrong, rule):
-    with fails(GraphError, rule):
+@pytest.mark.parametrize(("wrong", "rules"), [(f, rules) for f, *rules in WRONG])
+def test_trainers(wrong, rules):
+    with fails(GraphError, *rules):
         wrong()
 
 
