@@ -21,6 +21,7 @@ from exprgrad.backend.arith import (
 )
 from exprgrad.backend.level import RUN_TIME, Bound, Level, Loop, open_loop
 from exprgrad.backend.scope import Scope
+from exprgrad.backend.text import Code
 from exprgrad.loop.ir import Axis
 from exprgrad.loop.schedule import How, Scheduled
 
@@ -37,9 +38,13 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
     width = lanes if how.vector else 1
     n = scope.size(axis.extent)
     low, high = _share(scope, axis, scope.scheduled.share(axis)) if how.parallel else ("0", n)
-    if (number := known(n)) is not None:
-        return _known_pieces(scope, number, low, high, how.tile, width)
     code = scope.root.code
+    if axis in scope.blocks:
+        level, start, stop = scope.blocks[axis]
+        code = level.code
+        low, high = most(code, low, start), least(code, high, stop)
+    if (number := known(n)) is not None:
+        return _known_pieces(code, number, low, high, how.tile, width)
     pieces, start = [], "0"
     for tile in _tiles(how):
         block = tile * width
@@ -60,10 +65,10 @@ def _tiles(how: How) -> list[int]:
 
 
 def _known_pieces(
-    scope: Scope, n: int, low: str, high: str, tile: int, width: int
+    code: Code, n: int, low: str, high: str, tile: int, width: int
 ) -> list[tuple[Span, Bound]]:
     """Whole tiles, and one piece for the rest, the last vector of which is masked."""
-    code, block = scope.root.code, tile * width
+    block = tile * width
     full = n - n % block
     pieces = [((low, least(code, high, str(full)), block), Bound("", tile, width))]
     if left := n - full:

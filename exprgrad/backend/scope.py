@@ -15,10 +15,13 @@ Value = tuple[str, int]  # a name and its lanes
 
 
 class Scope(Protocol):
-    """A kernel being written. `root` is the level outside all loops."""
+    """A kernel being written. `root` is the level outside all loops; of loops that
+    run block by block, `blocks` has where the present one begins and ends.
+    """
 
     scheduled: Scheduled
     root: Level
+    blocks: dict[Axis, tuple[Level, str, str]]
 
     def value(self, node: Scalar, level: Level, point: Point) -> Value:
         """The value of a scalar, written where it belongs."""

@@ -30,6 +30,10 @@ from exprgrad.loop.tile import MANY, Area, tile
 USES = 12
 # From how many times the cache on a factor is copied although it lies in order.
 LARGE = 1
+# How many pages may be written before the first is asked for again, and tiles of rows that
+# are gone through together where there are more.
+PAGES = 512
+BLOCK = 2
 # Bytes of a line of the cache, of a page of memory, and the most of a panel.
 LINE = 64
 PAGE = 4096
@@ -189,6 +193,26 @@ def columns_outside(
     streams = sum(points(s.axes) * s.buffer.dtype.size for s in kernel.stores)
     outside = mine + other * (columns // shape[1] if other > near else 1) + streams
     return outside < inside
+
+
+def row_block(kernel: Kernel, found: Contraction, machine: Machine) -> int:
+    """How many tiles of rows all columns are gone through for before the next, or 0.
+
+    for j by 2 vectors: for i < 2048: ...
+    ->
+    for i from 0, 12, ...: for j by 2 vectors: for i.. < 12: ...
+
+    Where a line of each row is written, the next columns are on the same pages, which the
+    processor then still has at hand.
+    """
+    if not _is_narrow(machine) or not isinstance(found.rows.extent, int):
+        return 0
+    pages = 0
+    for store in kernel.stores:
+        apart = store.place().factor_of(found.rows)
+        if isinstance(apart, int) and apart * store.buffer.dtype.size >= PAGE // 2:
+            pages += points(store.axes) * store.buffer.dtype.size // PAGE
+    return BLOCK if pages >= PAGES else 0
 
 
 def _nbytes(factor: Scalar) -> int:

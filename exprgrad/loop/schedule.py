@@ -11,7 +11,7 @@ along a summed axis, along that one, and its lanes are added at the end in fixed
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from exprgrad.graph.dims import Size
@@ -27,6 +27,7 @@ from exprgrad.loop.contract import (
     far_buffers,
     interchange,
     panels,
+    row_block,
     steps_to_pages,
     widest_panel,
 )
@@ -53,18 +54,21 @@ CHAINS = 8
 @dataclass(frozen=True, slots=True)
 class How:
     """How a loop runs: `tile` iterations (or vectors of them) side by side; of a sum,
-    whether its products are added two at a time.
+    whether its products are added two at a time. With `block` the loop outside of it runs
+    as a whole for each so many tiles.
     """
 
     tile: int = 1
     vector: bool = False
     parallel: bool = False
     pairs: bool = False
+    block: int = 0
 
     def __str__(self) -> str:
         words = [f"by {self.tile}"] if self.tile > 1 else []
         words += ["vectors"] if self.vector else []
         words += ["pairs"] if self.pairs else []
+        words += [f"in blocks of {self.block * self.tile}"] if self.block else []
         return " ".join([*words, *(["parallel"] if self.parallel else [])]) or "serial"
 
 
@@ -126,6 +130,7 @@ def schedule(
         vectors = [axis for axis, chosen in how.items() if chosen.vector]
         how |= {axis: How(pairs=True) for axis in paired(kernel, vectors, rounded)}
     kernel, copied, far = _arranged(kernel, how, lanes, machine)
+    how |= _blocks(kernel, how, machine)
     return Scheduled(kernel, how, lanes, panels=copied, far=far)
 
 
@@ -144,6 +149,17 @@ def _arranged(
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)
     kernel = interchange(kernel, found, outside)
     return kernel, {columns: copied} if copied else {}, far_buffers(kernel, machine)
+
+
+def _blocks(
+    kernel: Kernel, how: Mapping[Axis, How], machine: Machine
+) -> dict[Axis, How]:
+    """The rows of a contraction in blocks, if its columns are the loop outside of them."""
+    *_, columns, rows = (None, None, *kernel.stores[0].axes)
+    found = contraction(kernel.stores, columns) if columns is not None else None
+    if found is None or rows is not found.rows or rows not in how:
+        return {}
+    return {rows: replace(how[rows], block=row_block(kernel, found, machine))}
 
 
 def across(scheduled: Scheduled, store: Store) -> tuple[Axis, Axis] | None:
