@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,14 @@ def test_the_table_has_a_line_for_each_kernel_and_its_reason() -> None:
         "dot1    25.7 M  1.0 kB  compute    200 us  250 us    80%",
         "    8 x 2 vectors",
     ]
+
+
+def test_of_what_was_seen_at_two_times_the_most_counts() -> None:
+    level = machine.Memory("L1", 9, False, 4.0)
+    slow = machine.Limits("x", 2, {"float32": 1.0}, (level,), 2.0, 7.0)
+    fast = replace(slow, flops={"float32": 2.0}, levels=(replace(level, bandwidth=3.0),))
+    best = machine._best(slow, fast)
+    assert (best.flops["float32"], best.levels[0].bandwidth, best.latency) == (2.0, 4.0, 2.0)
 
 
 def test_the_limits_are_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
