@@ -57,7 +57,7 @@ PLAIN = Rules(
         (x * (1 / y), x / y),
     )
 )
-GREEK = r"\b(theta|eta|mu|rho|beta1|beta2|gamma|epsilon|lambda|psi|Pi)\b"
+GREEK = r"\b(theta|eta|mu|rho\d*|beta1|beta2|gamma|epsilon|lambda|psi|Pi)\b"
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def _updated(updates: Updates, theta: Tensor, letters: Updates) -> dict[str, Ten
     for node, new in updates.items():
         name = f"{letters.get(node, theta).name}'"
         lines[name] = _written(new, known)
-        known[new] = _letter(name, node.shape)
+        if new.args:  # a state that remembers θ or g is no other letter for it
+            known[new] = _letter(name, node.shape)
     return lines
 
 

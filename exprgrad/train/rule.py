@@ -17,6 +17,7 @@ Updates = dict[Tensor, Tensor]
 class Optimizer(Part):
     """Base of optimizers: name the hyper-parameters, write one `update`.
 
+    A rule that looks at all parameters together writes `changes` in place of it.
     A field annotated `Hyper` is an argument of the constructor, in the order of the
     class. A number becomes a scalar in memory: setting it later, as in
     `optimizer.learning_rate = 0.1`, acts on the next step and compiles nothing. An

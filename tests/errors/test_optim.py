@@ -50,6 +50,15 @@ WRONG = [
         lambda: change(o.RMSprop(), "centered", True),
         "centered of RMSprop is compiled into",
     ),
+    (lambda: o.LBFGS(history_size=0), "an integer of at least 1, not 0"),
+    (
+        lambda: o.LBFGS(history_size=2.5),
+        "steps that it remembers, is an integer of at least 1, not 2.5",
+    ),
+    (
+        lambda: change(o.LBFGS(), "history_size", 5),
+        "history_size of LBFGS is compiled into",
+    ),
     (
         lambda: o.Chain(),
         "one optimizer, changes of parameters, in this order, not nothing",

@@ -32,6 +32,14 @@ def gradient(w: Any) -> np.ndarray:
     return np.array([-2 * (1 - w[0]) - 20 * w[0] * valley, 10 * valley, 6 * w[2]])
 
 
+# One step a call, and none left out for being small.
+ENDLESS = {
+    "max_iter": 1,
+    "history_size": 10,
+    "tolerance_grad": 0.0,
+    "tolerance_change": 0.0,
+}
+
 # A row: our optimizer as one would write it after `eg.optim`, and the peer's.
 TORCH = [
     ("SGD(0.02)", "SGD", {"lr": 0.02}),
@@ -72,6 +80,9 @@ TORCH = [
     ("Nadam(0.05, 0.8)", "NAdam", {"lr": 0.05, "betas": (0.8, 0.999)}),
     ("Adamax()", "Adamax", {}),
     ("Adamax(0.1, epsilon=1e-3)", "Adamax", {"lr": 0.1, "eps": 1e-3}),
+    ("LBFGS()", "LBFGS", ENDLESS),
+    ("LBFGS(0.5, history_size=5)", "LBFGS", {"lr": 0.5, **ENDLESS, "history_size": 5}),
+    ("LBFGS(0.2, history_size=2)", "LBFGS", {"lr": 0.2, **ENDLESS, "history_size": 2}),
 ]
 OPTAX = [
     ("SGD(0.02)", "sgd(0.02)"),
@@ -131,7 +142,7 @@ def torch_walk(name: str, arguments: dict[str, Any]) -> Walk:
         torch.set_default_dtype(
             torch.float64
         )  # or NAdam's product of momenta is float32
-        optimizer.step()
+        optimizer.step(lambda: 0.0)  # L-BFGS asks for a loss, of which it makes no use
         torch.set_default_dtype(torch.float32)
         return w.detach().numpy().copy()
 

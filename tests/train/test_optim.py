@@ -90,6 +90,7 @@ RATES |= {
     "Nadam": 0.05,
     "Adamax": 0.1,
     "Lion": 0.01,
+    "LBFGS": 0.5,
 }
 
 

@@ -9,6 +9,7 @@ from exprgrad.train.optim.compose import Chain, Frozen, Groups
 from exprgrad.train.optim.decay import L2, WeightDecay
 from exprgrad.train.optim.descent import SGD, Momentum, Nesterov
 from exprgrad.train.optim.gradients import ClipByNorm, ClipByValue, GradientNoise
+from exprgrad.train.optim.lbfgs import LBFGS
 from exprgrad.train.optim.lion import Lion
 from exprgrad.train.rule import Optimizer
 from exprgrad.train.transform import GradientTransform, ParameterTransform
@@ -25,6 +26,7 @@ __all__ = [
     "Nadam",
     "Adamax",
     "Lion",
+    "LBFGS",
     "Chain",
     "Groups",
     "Frozen",
