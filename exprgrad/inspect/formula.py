@@ -33,6 +33,7 @@ from exprgrad.train.transform import GradientTransform
 LETTERS = {
     "learning_rate": "eta",
     "momentum": "mu",
+    "dampening": "tau",
     "weight_decay": "lambda",
     "momentum_decay": "psi",
     "limit": "c",
@@ -57,7 +58,7 @@ PLAIN = Rules(
         (x * (1 / y), x / y),
     )
 )
-GREEK = r"\b(theta|eta|mu|rho\d*|beta1|beta2|gamma|epsilon|lambda|psi|Pi)\b"
+GREEK = r"\b(theta|eta|mu|tau|rho\d*|beta1|beta2|gamma|epsilon|lambda|psi|Pi)\b"
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,16 @@ ENDLESS = {
 TORCH = [
     ("SGD(0.02)", "SGD", {"lr": 0.02}),
     ("Momentum(0.01, 0.8)", "SGD", {"lr": 0.01, "momentum": 0.8}),
+    (
+        "Momentum(0.02, 0.8, 0.3)",
+        "SGD",
+        {"lr": 0.02, "momentum": 0.8, "dampening": 0.3},
+    ),
+    (
+        "Chain(L2(0.1), Momentum(0.02, dampening=0.9))",
+        "SGD",
+        {"lr": 0.02, "momentum": 0.9, "dampening": 0.9, "weight_decay": 0.1},
+    ),
     ("Nesterov(0.01, 0.8)", "SGD", {"lr": 0.01, "momentum": 0.8, "nesterov": True}),
     ("Adagrad(0.1)", "Adagrad", {"lr": 0.1}),
     ("Adagrad()", "Adagrad", {}),

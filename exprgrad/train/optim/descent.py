@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
+from exprgrad.graph.elementwise import equal, where
 from exprgrad.graph.tensor import Tensor
 from exprgrad.train.hyper import Hyper, Option, Variants
 from exprgrad.train.rule import Optimizer, Updates
@@ -34,11 +35,15 @@ class Momentum(Optimizer):
     Polyak 1964, Some methods of speeding up the convergence. In PyTorch and Optax the
     rate stands outside the velocity, so that a change of rate acts at once on all of it;
     in Sutskever et al. 2013 (equations 1 and 2) and Keras inside, so that each gradient
-    keeps the rate of its time. At a constant rate both walk the same way.
+    keeps the rate of its time. At a constant rate both walk the same way. PyTorch's
+    `dampening` τ takes this part away from each gradient but the first.
 
     >>> import exprgrad as eg
     >>> print(eg.formula(Momentum()))
     v' = μ * v + g
+    θ' = θ - η * v'
+    >>> print(eg.formula(Momentum(dampening=0.1)))
+    v' = μ * v + where(t == 1.0, 1.0, 1.0 - τ) * g
     θ' = θ - η * v'
     >>> print(eg.formula(Momentum(variant="sutskever")))
     v' = μ * v + η * g
@@ -47,6 +52,7 @@ class Momentum(Optimizer):
 
     learning_rate: Hyper = 0.01
     momentum: Hyper = 0.9
+    dampening: Hyper = None
     rate_inside: Option = False
     variants: ClassVar[Variants] = {
         "pytorch": {},
@@ -56,8 +62,15 @@ class Momentum(Optimizer):
     }
 
     def update(self, parameter: Tensor, gradient: Tensor) -> Updates:
-        """v' = μ v + g; θ' = θ - η v'"""
-        return pushed(self, parameter, gradient)
+        """v' = μ v + (1 - τ) g; θ' = θ - η v'"""
+        return pushed(self, parameter, self._damped(gradient))
+
+    def _damped(self, gradient: Tensor) -> Tensor:
+        """(1 - τ) g, and g at the first step."""
+        if self.dampening is None:
+            return gradient
+        first = equal(self.exact("t"), 1.0)
+        return self.rounded(where(first, 1.0, 1 - self.exact("dampening"))) * gradient
 
 
 class Nesterov(Optimizer):
