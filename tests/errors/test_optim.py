@@ -50,6 +50,10 @@ WRONG = [
         lambda: change(o.RMSprop(), "centered", True),
         "centered of RMSprop is compiled into",
     ),
+    (
+        lambda: o.Nesterov(variant="paper", two_point=True),
+        "looks ahead by a momentum that is a number, not None",
+    ),
     (lambda: o.LBFGS(history_size=0), "an integer of at least 1, not 0"),
     (
         lambda: o.LBFGS(history_size=2.5),

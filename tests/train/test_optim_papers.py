@@ -33,6 +33,15 @@ def two_points_rate_outside(w: Any, s: Any, t: int) -> Any:
     return w - RATE * s["v"]
 
 
+def nesterov_1983(w: Any, s: Any, t: int) -> Any:
+    """Nesterov 1983, without his search for the rate; w is y."""
+    x, a = w - RATE * gradient(w), s.get("a", 1.0)
+    s["a"] = (1 + np.sqrt(4 * a**2 + 1)) / 2
+    ahead = (a - 1) / s["a"] * (x - s.get("x", x))
+    s["x"] = x
+    return x + ahead
+
+
 def sutskever(w: Any, s: Any, t: int) -> Any:
     """Equations 1 and 2, at a rate that falls."""
     s["v"] = MU * s.get("v", 0) - decayed(t) * gradient(w)
@@ -64,6 +73,7 @@ PAPERS: dict[str, tuple[Callable[[], Any], Step]] = {
         lambda: o.Nesterov(RATE, MU, two_point=True),
         two_points_rate_outside,
     ),
+    "nesterov 1983": (lambda: o.Nesterov(RATE, variant="paper"), nesterov_1983),
     "sutskever": (lambda: o.Momentum(fading(RATE), MU, variant="sutskever"), sutskever),
     "keras": (lambda: o.Momentum(fading(RATE), MU, variant="keras"), sutskever),
     "pytorch": (lambda: o.Momentum(fading(RATE), MU), rate_outside),
@@ -101,6 +111,23 @@ def test_the_two_forms_of_nesterov_are_one_walk_seen_from_two_places() -> None:
         np.testing.assert_allclose(
             w.value - MU * velocity.value, u.value, rtol=0, atol=1e-13
         )
+
+
+def test_the_sequence_of_nesterov_keeps_his_bound() -> None:
+    """f(x_k) - f* <= 2 L |x_0 - x*|² / (k + 1)², Beck and Teboulle 2009, theorem 4.4."""
+    curvatures = np.geomspace(1e-4, 1, 40)
+    starts = [eg.parameter("u", (40,), np.ones(40), "float64") for _ in range(2)]
+    rules = o.Nesterov(1.0, variant="paper"), o.SGD(1.0)
+    updates: dict[eg.Tensor, eg.Tensor] = {}
+    for rule, u in zip(rules, starts, strict=True):
+        updates |= rule.updates((curvatures * u * u).sum() / 2)
+    step = eg.function([], None, updates)
+    x = next(slot for slot in rules[0].slots if slot.name == "u.x")
+    for k in range(1, 301):
+        step()
+        height, plain = (curvatures @ at.value**2 / 2 for at in (x, starts[1]))
+        assert height <= 2 * 40 / (k + 1) ** 2
+    assert height < 0.05 * plain
 
 
 def test_two_points_with_random_masks_draw_them_once() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
-from exprgrad.graph.elementwise import equal, where
+from exprgrad.errors import GraphError
+from exprgrad.graph.dtype import float64
+from exprgrad.graph.elementwise import equal, sqrt, where
 from exprgrad.graph.tensor import Tensor
 from exprgrad.train.hyper import Hyper, Option, Variants
 from exprgrad.train.rule import Optimizer, Updates
@@ -82,6 +84,12 @@ class Nesterov(Optimizer):
     place of θ (Bengio et al. 2013, Advances in optimizing recurrent networks, equation
     7), and need one; at a constant rate and μ both are the same walk, seen elsewhere.
 
+    Without a number for μ (variant "paper") it follows from the update, as in Nesterov
+    1983, A method of solving a convex programming problem with convergence rate O(1/k²):
+    x is a step down from θ, which looks ahead of it. For a convex J whose gradient has
+    the Lipschitz constant 1/η at most, J(x) is within 2 |x₀ - x*|² / (η (k + 1)²) of the
+    minimum after k steps. Raises `GraphError` for two points without a number.
+
     >>> import exprgrad as eg
     >>> print(eg.formula(Nesterov(variant="sutskever")))
     g = ∇J(θ - μ * v)
@@ -90,6 +98,10 @@ class Nesterov(Optimizer):
     >>> print(eg.formula(Nesterov()))
     v' = μ * v + g
     θ' = θ - η * (g + μ * v')
+    >>> print(eg.formula(Nesterov(variant="paper")))
+    x' = θ - η * g
+    a' = (1.0 + sqrt(1.0 + 4.0 * a * a)) / 2.0
+    θ' = x' + (a - 1.0) / a' * (x' - x)
     """
 
     learning_rate: Hyper = 0.01
@@ -101,7 +113,16 @@ class Nesterov(Optimizer):
         "optax": {},
         "keras": {"rate_inside": True},
         "sutskever": {"rate_inside": True, "two_point": True},
+        "paper": {"momentum": None},
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.two_point and self.momentum is None:
+            raise GraphError(
+                "Nesterov of two points looks ahead by a momentum that is a number, not "
+                "None; the sequence of 1983 takes its gradient at the parameter"
+            )
 
     def point(self, parameter: Tensor) -> Tensor:
         """θ - μ v, where the gradient of the two-point form is taken."""
@@ -112,6 +133,8 @@ class Nesterov(Optimizer):
 
     def update(self, parameter: Tensor, gradient: Tensor) -> Updates:
         """v' = μ v + g; θ' = θ - η (g + μ v')"""
+        if self.momentum is None:
+            return self._extrapolated(parameter, gradient)
         if self.two_point:
             return pushed(self, parameter, gradient)
         velocity = self.state("velocity", like=parameter)
@@ -123,6 +146,15 @@ class Nesterov(Optimizer):
             moved = momentum * velocity + gradient
             step = rate * (gradient + momentum * moved)
         return {velocity: moved, parameter: parameter - step}
+
+    def _extrapolated(self, parameter: Tensor, gradient: Tensor) -> Updates:
+        """x' = θ - η g; a' = (1 + √(4 a² + 1)) / 2; θ' = x' + (a - 1) / a' (x' - x)"""
+        x = self.state("x", like=parameter)
+        a = self.state("a", init=1.0, dtype=float64)
+        moved = parameter - self.learning_rate * gradient
+        coming = (1 + sqrt(1 + 4 * a * a)) / 2
+        ahead = self.rounded((a - 1) / coming) * (moved - x)
+        return {x: moved, a: coming, parameter: moved + ahead}
 
 
 class _Pushed(Protocol):

@@ -47,8 +47,8 @@ class LBFGS(Optimizer):
     vector of n elements; the states are 2 m + 2 such vectors.
 
     For `batch_size=None`: gradients of different batches differ by more than the step
-    between them, and y would be noise. Raises `GraphError` unless m, the `history_size`,
-    is an integer of at least 1.
+    between them, y is noise, γ falls to nothing, and the walk stands still far from a
+    minimum. Raises `GraphError` unless m, the `history_size`, is an integer of at least 1.
 
     >>> import exprgrad as eg
     >>> w = eg.parameter("w", (2,), init=[3.0, 1.0])
