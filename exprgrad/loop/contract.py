@@ -32,7 +32,7 @@ USES = 12
 LARGE = 1
 # How many pages may be written before the first is asked for again, and tiles of rows that
 # are gone through together where there are more.
-PAGES = 512
+PAGES = 2048
 BLOCK = 2
 # Bytes of a line of the cache, of a page of memory, and the most of a panel.
 LINE = 64
