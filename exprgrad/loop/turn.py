@@ -63,7 +63,9 @@ def _is_far(factor: Scalar, axis: Axis, rows: Axis) -> bool:
     if not isinstance(apart, int) or place.factor_of(rows) != 1:
         return False
     nbytes = apart * factor.dtype.size
-    return (nbytes >= PAGE and steps >= LONG) or steps * gcd(nbytes, PAGE) >= ROOM
+    room = gcd(nbytes, PAGE)
+    meet = room >= PAGE // 4 and steps * room >= ROOM
+    return meet or (nbytes >= PAGE and steps >= LONG)
 
 
 def _turned(factor: Scalar, rows: Axis, summed: Axis) -> tuple[Kernel, Scalar]:

@@ -22,6 +22,7 @@ def product(spec: str, m: int, k: int, n: int) -> Tensor:
         (product("ki,kj->ij", 1000, 512, 64), 0),  # not quite a page
         (product("ki,kj->ij", 512, 128, 64), 1),  # rows in two places of the cache
         (product("ki,kj->ij", 256, 64, 64), 0),  # in four, and few of them
+        (product("ki,kj->ij", 64, 1024, 64), 0),  # side by side
         (product("ki,kj->ij", 1024, 512, 16), 0),  # few columns
         (product("ik,kj->ij", 1024, 512, 64), 0),  # in order
     ],
