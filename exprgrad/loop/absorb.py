@@ -28,7 +28,7 @@ def absorb(kernels: Sequence[Kernel]) -> list[Kernel]:
             readers.setdefault(buffer, set()).add(n)
     for n in reversed(list(found)):
         kernel = found[n]
-        users = set().union(*(readers.get(b, ()) for b in kernel.writes()))
+        users = sorted(set().union(*(readers.get(b, ()) for b in kernel.writes())))
         if not _is_pointwise(kernel) or not users or n in users:
             continue
         changed = {user: _with_values(found[user], kernel.stores) for user in users}
@@ -37,7 +37,7 @@ def absorb(kernels: Sequence[Kernel]) -> list[Kernel]:
         found |= changed
         del found[n]
         for buffer in kernel.reads():
-            readers[buffer] = (readers[buffer] - {n}) | users
+            readers[buffer] = (readers[buffer] - {n}).union(users)
     return list(found.values())
 
 

@@ -12,7 +12,7 @@ one object. Nothing in this package knows which machine the loops run on.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -97,13 +97,14 @@ class Kernel:
         """Named after what it stores last."""
         return self.stores[-1].buffer.name
 
-    def writes(self) -> set[Buffer]:
-        """The buffers stored to."""
-        return {store.buffer for store in self.stores}
+    def writes(self) -> Set[Buffer]:
+        """The buffers stored to, in the order of the stores."""
+        return {store.buffer: None for store in self.stores}.keys()
 
-    def reads(self) -> set[Buffer]:
-        """The buffers read from."""
-        return {node.params[0] for node in scalars(self) if node.op == "read"}
+    def reads(self) -> Set[Buffer]:
+        """The buffers read from, in the order in which they are met."""
+        nodes = (node for node in scalars(self) if node.op == "read")
+        return {node.params[0]: None for node in nodes}.keys()
 
 
 _scalars: WeakKeyDictionary[Kernel, Sequence[Scalar]] = WeakKeyDictionary()

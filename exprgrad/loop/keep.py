@@ -92,21 +92,22 @@ def _uses(
     return uses, needed
 
 
-def _groups(uses: Times) -> list[set[Tensor]]:
+def _groups(uses: Times) -> list[list[Tensor]]:
     """The values of `uses` that depend on one another, by way of others or not."""
-    group = {node: {node} for node in uses}
+    group = {node: [node] for node in uses}
     for node in uses:
         for argument in values(node):
             if argument in group and group[argument] is not group[node]:
                 few, many = sorted((group[argument], group[node]), key=len)
-                many |= few
+                many += few
                 group.update(dict.fromkeys(few, many))
     return list({id(found): found for found in group.values()}.values())
 
 
-def _cut(group: set[Tensor], uses: Times, needed: set[Tensor]) -> set[Tensor]:
+def _cut(group: Sequence[Tensor], uses: Times, needed: set[Tensor]) -> set[Tensor]:
     """The values of a group that are stored."""
     network: Network[Vertex] = Network()
+    members = set(group)
     for node in group:
         times = len(uses[node])
         computed, later = ("computed", node), ("later", node)
@@ -115,7 +116,7 @@ def _cut(group: set[Tensor], uses: Times, needed: set[Tensor]) -> set[Tensor]:
         if node in needed:
             network.connect(later, SINK, inf)
         for argument in values(node):
-            if argument in group:
+            if argument in members:
                 network.connect(("later", argument), computed, inf)
     near = network.near(SOURCE, SINK)
     return {n for n in group if ("computed", n) in near and ("later", n) not in near}

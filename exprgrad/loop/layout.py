@@ -132,7 +132,7 @@ def _classes(kernels: Sequence[Kernel]) -> list[list[Part]]:
     """The axes of temporaries that may become the innermost, those that one loop runs
     along in one class.
     """
-    joined: dict[object, set[object]] = {}
+    joined: dict[object, dict[object, None]] = {}
     fixed: set[object] = set()
     for kernel in kernels:
         for buffer, view, index in _accesses(kernel):
@@ -147,15 +147,15 @@ def _classes(kernels: Sequence[Kernel]) -> list[list[Part]]:
     return [each for each in free if each]
 
 
-def _join(joined: dict[object, set[object]], part: Part, index: Scalar) -> None:
+def _join(joined: dict[object, dict[object, None]], part: Part, index: Scalar) -> None:
     """Put an axis of a buffer into the class of the loop that runs along it."""
-    whole = joined.setdefault(part, {part})
+    whole = joined.setdefault(part, {part: None})
     if index.op == "axis":
-        whole |= joined.get(index, {index})
+        whole |= joined.get(index, {index: None})
         joined.update(dict.fromkeys(whole, whole))
 
 
-def _different(joined: Mapping[object, set[object]]) -> list[set[object]]:
+def _different(joined: Mapping[object, dict[object, None]]) -> list[dict[object, None]]:
     return list({id(each): each for each in joined.values()}.values())
 
 

@@ -8,7 +8,7 @@ with what it wrote itself where that can be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from exprgrad.graph.dims import Size, count
@@ -44,8 +44,8 @@ class Waiting:
     ways: list[Scheduled]
     work: int
     nbytes: int
-    reads: set[Buffer]
-    writes: set[Buffer]
+    reads: Set[Buffer]
+    writes: Set[Buffer]
     checks_index: bool
     writes_state: bool
 
