@@ -7,7 +7,7 @@ tile, `a[i, k]` by its columns, and what does not depend on `k` stays outside it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, product
 
@@ -26,7 +26,14 @@ from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.filling import Panels, Piece
 from exprgrad.backend.level import Bound, Level, open_loop
 from exprgrad.backend.outline import call, called_in
-from exprgrad.backend.philox import aligned_draw, four_of, four_vectors, random
+from exprgrad.backend.philox import (
+    Rounds,
+    aligned_draw,
+    four_of,
+    four_vectors,
+    random,
+    rounds,
+)
 from exprgrad.backend.reduce import beside, reduce
 from exprgrad.backend.scope import Point, Value
 from exprgrad.backend.spelling import spell
@@ -52,8 +59,8 @@ class Layout:
 class Emitter:
     """Writes one kernel into a function of %buffers, %dims, %status, %thread, %threads.
 
-    %buffers is the kernel's own table, with a slot for each of `buffers`. `root` is the
-    level outside all loops.
+    %buffers is the kernel's own table, with a slot for each of `buffers`; `keys` names
+    the argument that holds the key of a draw. `root` is the level outside all loops.
     """
 
     def __init__(
@@ -62,8 +69,10 @@ class Emitter:
         function: Function,
         layout: Layout,
         buffers: Sequence[Buffer],
+        keys: Mapping[int, str],
     ) -> None:
         self.scheduled = scheduled
+        self.keys = keys
         self.layout = layout
         self.slots = {buffer: slot for slot, buffer in enumerate(buffers)}
         self.called = called_in(scheduled)
@@ -73,6 +82,7 @@ class Emitter:
         self.blocks: dict[Axis, tuple[Level, str, str]] = {}
         self.on_stack: dict[Buffer, str] = {}
         self.sums: dict[Scalar, tuple[Scalar, ...]] = {}
+        self.rounds: dict[tuple[object, ...], Rounds] = {}
 
     # Stores and their loops
 
@@ -233,19 +243,22 @@ class Emitter:
         return call(level.code, node.op, kind, [(kind, n) for n in names], write), lanes
 
     def _random(self, node: Scalar, level: Level, point: Point) -> Value:
-        element, *keys = node.args
+        element, *counters = node.args
         name, lanes = self.value(element, level, point)
-        scalars = [*(self.value(a, level, point)[0] for a in keys), str(node.params[0])]
+        counted = [self.value(a, level, point)[0] for a in counters]
+        scalars = [*counted, self.keys[node.params[0]]]
         axis = aligned_draw(node, level, self.scheduled)
         if axis is not None:
             return self._one_of_four(node, axis, scalars, level, point)
 
         def write(code: Code, names: tuple[str, ...]) -> str:
-            return random(code, node.dtype, lanes, *names)
+            element, *scalars = names
+            return random(code, node.dtype, lanes, element, rounds(code, lanes, *scalars))
 
-        # Scalar draws of one tile share the keys of their rounds, which are half the work.
+        # Scalar draws of one tile share their rounds' keys, which are half the work.
         if "random" not in self.called or lanes == 1:
-            return write(level.code, (name, *scalars)), lanes
+            common = self._rounds(lanes, scalars)
+            return random(level.code, node.dtype, lanes, name, common), lanes
         kinds = [Kind("i64", lanes), *(INDEX for _ in scalars)]
         given = list(zip(kinds, (name, *scalars), strict=True))
         return call(level.code, "random", Kind.of(node.dtype, lanes), given, write), lanes
@@ -261,9 +274,17 @@ class Emitter:
         key = ("draw", node, others)
         if (*key, 0) not in level.known:
             element, _ = self.value(node.args[0], level, first)
-            for n, name in enumerate(four_vectors(level.code, lanes, element, *scalars)):
+            common = self._rounds(lanes, scalars)
+            for n, name in enumerate(four_vectors(level.code, lanes, element, common)):
                 level.known[(*key, n)] = (name, lanes)
         return level.known[(*key, word)]
+
+    def _rounds(self, lanes: int, scalars: Sequence[str]) -> Rounds:
+        """What all elements of a draw have in common, written outside of all loops."""
+        key = (lanes, *scalars)
+        if key not in self.rounds:
+            self.rounds[key] = rounds(self.root.code, lanes, *scalars)
+        return self.rounds[key]
 
     def _bound(self, node: Scalar, level: Level, point: Point) -> Value:
         """An index of an element that exists; a bad one is reported and becomes 0."""

@@ -1,11 +1,15 @@
 """The op `random` as vector code: Philox 4x32-10 as `graph/philox.py` defines it.
 
 The 32-bit words are held in 64-bit lanes, so that a product of two words is one
-instruction. Any vector of element numbers will do: each lane makes its own block of
-four words and takes one word of it (float32) or two (float64).
+instruction; what stands in the upper halves of words does not matter, as no product
+looks there. Any vector of element numbers will do: each lane makes its own block of
+four words and takes one word of it (float32) or two (float64). What all blocks of a draw
+have in common is written once, in `Rounds`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from exprgrad.backend.level import Level
 from exprgrad.backend.text import Code, Kind
@@ -19,34 +23,61 @@ from exprgrad.loop.schedule import Scheduled
 Words = tuple[Value, Value, Value, Value]
 
 
-def random(
-    code: Code, dtype: DType, lanes: int, element: str, step: str, seed: str, key: str
-) -> str:
+@dataclass(frozen=True, eq=False)
+class Rounds:
+    """What does not depend on the element: the keys of the rounds, and of the first round
+    the terms of its three words that the block's number is no part of.
+    """
+
+    keys: list[tuple[Value, Value]]
+    first: tuple[Value, Value, Value]
+
+
+def rounds(code: Code, lanes: int, step: str, seed: str, key: str) -> Rounds:
+    """Write them, in all `lanes`; `step`, `seed` and the draw's own number `key` name
+    int64 scalars.
+    """
+    kind = Kind("i64", lanes)
+    whole = Value(code, Kind("i64"), seed)
+    halves = [half.convert("trunc", "i32") for half in (whole, whole.logical_right(32))]
+    keys = []
+    for turn in range(ROUNDS):
+        k0, k1 = (
+            (half + turn * weyl % 2**32).convert("zext", "i64")
+            for half, weyl in zip(halves, WEYL, strict=True)
+        )
+        keys.append((k0, k1))
+    count, draw = Value(code, Kind("i64"), step), Value(code, Kind("i64"), key)
+    product = (count & MASK) * MULTIPLIERS[1]
+    first = (product.logical_right(32) ^ keys[0][0], product, draw ^ keys[0][1])
+    c0, c1, c2 = (_in_all_lanes(value, kind) for value in first)
+    later = [(_in_all_lanes(a, kind), _in_all_lanes(b, kind)) for a, b in keys[1:]]
+    return Rounds(later, (c0, c1, c2))
+
+
+def random(code: Code, dtype: DType, lanes: int, element: str, common: Rounds) -> str:
     """Write numbers in [0, 1) of type `dtype` and give the name of their value.
 
-    `element` names int64 numbers of elements (`lanes` of them), `step`, `seed` and
-    the draw's own number `key` int64 scalars.
+    `element` names int64 numbers of elements (`lanes` of them).
     """
     words_each = dtype.size // 4
     span = LANES * 4 // words_each
     within = Value(code, Kind("i64", lanes), element) & (span - 1)
     part = within.logical_right(_log2(LANES))
-    words = _blocks(code, span, lanes, element, step, seed, key)
+    words = _blocks(code, span, lanes, element, common)
     if words_each == 1:
         return _single(_choose(part, words)).name
     high, low = _choose(part, words[0::2]), _choose(part, words[1::2])
-    bits = ((high << 32) | low).logical_right(11)
+    bits = ((high << 32) | (low & MASK)).logical_right(11)
     return (bits.convert("sitofp", "double") * 2.0**-53).name
 
 
-def four_vectors(
-    code: Code, lanes: int, element: str, step: str, seed: str, key: str
-) -> tuple[str, ...]:
+def four_vectors(code: Code, lanes: int, element: str, common: Rounds) -> tuple[str, ...]:
     """Four vectors of float32 numbers, `LANES` elements apart, for as much work as one:
     `element` names the numbers of the elements of the first, in the first quarter of a
     row of blocks.
     """
-    words = _blocks(code, ROW, lanes, element, step, seed, key)
+    words = _blocks(code, ROW, lanes, element, common)
     return tuple(_single(word).name for word in words)
 
 
@@ -77,17 +108,15 @@ def aligned_draw(node: Scalar, level: Level, scheduled: Scheduled) -> Axis | Non
     return axis if rows and whole and unit and bound.lanes <= LANES else None
 
 
-def _blocks(
-    code: Code, span: int, lanes: int, element: str, step: str, seed: str, key: str
-) -> Words:
+def _blocks(code: Code, span: int, lanes: int, element: str, common: Rounds) -> Words:
     """The words of the block of each element."""
     numbers = Value(code, Kind("i64", lanes), element)
     block = (numbers.logical_right(_log2(span)) * LANES) + (numbers & (LANES - 1))
-    return _philox(_counter(block, step, key), Value(code, Kind("i64"), seed))
+    return _philox(block, common)
 
 
 def _single(word: Value) -> Value:
-    bits = word.logical_right(8).convert("trunc", "i32")
+    bits = word.convert("trunc", "i32").logical_right(8)
     return bits.convert("sitofp", "float") * 2.0**-24
 
 
@@ -103,14 +132,6 @@ def _choose(part: Value, words: tuple[Value, ...]) -> Value:
     return chosen
 
 
-def _counter(block: Value, step: str, key: str) -> Words:
-    count, draw = (
-        _in_all_lanes(Value(block.code, Kind("i64"), name) & MASK, block.kind)
-        for name in (step, key)
-    )
-    return block & MASK, block.logical_right(32), count, draw
-
-
 def _in_all_lanes(scalar: Value, kind: Kind) -> Value:
     """A scalar known at run time only, in every lane of a vector."""
     if kind.lanes == 1:
@@ -122,19 +143,17 @@ def _in_all_lanes(scalar: Value, kind: Kind) -> Value:
     return one.make(f"shufflevector {kind} {one.name}, {kind} poison, {mask}")
 
 
-def _philox(counter: Words, seed: Value) -> Words:
-    c0, c1, c2, c3 = counter
-    keys = [half.convert("trunc", "i32") for half in (seed, seed.logical_right(32))]
-    for turn in range(ROUNDS):
-        k0, k1 = (
-            _in_all_lanes((key + turn * weyl % 2**32).convert("zext", "i64"), c0.kind)
-            for key, weyl in zip(keys, WEYL, strict=True)
-        )
-        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+def _philox(block: Value, common: Rounds) -> Words:
+    """The counter being the block's number, the step and the draw's key."""
+    p0 = (block & MASK) * MULTIPLIERS[0]
+    c0 = block.logical_right(32) ^ common.first[0]
+    c1, c2, c3 = common.first[1], p0.logical_right(32) ^ common.first[2], p0
+    for k0, k1 in common.keys:
+        p0, p1 = (c0 & MASK) * MULTIPLIERS[0], (c2 & MASK) * MULTIPLIERS[1]
         c0, c1, c2, c3 = (
             p1.logical_right(32) ^ c1 ^ k0,
-            p1 & MASK,
+            p1,
             p0.logical_right(32) ^ c3 ^ k1,
-            p0 & MASK,
+            p0,
         )
     return c0, c1, c2, c3

@@ -70,9 +70,9 @@ def emit_program(
 ) -> Emitted:
     """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`.
 
-    Threads wait between two phases. Kernels that differ in their buffers alone share one
-    function. With `timed` each thread adds up in its row of the table `ticks` how long
-    each kernel took, and last its waiting.
+    Threads wait between two phases. Kernels that differ in their buffers and the keys of
+    their draws alone share one function. With `timed` each thread adds up in its row of
+    the table `ticks` how long each kernel took, and last its waiting.
     """
     kernels = [scheduled for phase in phases for scheduled in phase]
     module = Module(target=target)
@@ -86,20 +86,24 @@ def emit_program(
         if each.key not in functions:
             functions[each.key] = f"kernel{number}"
             name = functions[each.key]
-            function = Function(module, name, ARGUMENTS, target.attributes)
-            Emitter(scheduled, function, layout, each.buffers).emit()
+            keys = {key: f"%key{n}" for n, key in enumerate(each.draws)}
+            arguments = ", ".join([ARGUMENTS, *(f"i64 {key}" for key in keys.values())])
+            function = Function(module, name, arguments, target.attributes)
+            Emitter(scheduled, function, layout, each.buffers, keys).emit()
     names = [functions[each.key] for each in forms]
     tables = tuple(each.buffers for each in forms)
-    Entry(module, phases, Calls(names, tables), layout, slices, timed).emit()
+    draws = [each.draws for each in forms]
+    Entry(module, phases, Calls(names, tables, draws), layout, slices, timed).emit()
     return Emitted(str(module), layout, tables)
 
 
 @dataclass(frozen=True, eq=False)
 class Calls:
-    """Which function runs each kernel, and on which buffers."""
+    """Which function runs each kernel, on which buffers, with which keys of draws."""
 
     names: list[str]
     tables: tuple[tuple[Buffer, ...], ...]
+    draws: list[tuple[int, ...]]
 
     @cached_property
     def offsets(self) -> list[int]:
@@ -254,9 +258,10 @@ class Entry:
     def _call_text(self, number: int, dims: str) -> str:
         offset, status = self.calls.offsets[number], self.given["status"]
         table = self.code.op(f"getelementptr ptr, ptr {self.given['buffers']}, i64 {offset}")
+        keys = "".join(f", i64 {key}" for key in self.calls.draws[number])
         return (
             f"call void @{self.calls.names[number]}(ptr {table}, ptr {dims}, "
-            f"ptr {status}, i64 %thread, i64 %threads)"
+            f"ptr {status}, i64 %thread, i64 %threads{keys})"
         )
 
     def _barrier(self) -> None:

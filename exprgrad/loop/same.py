@@ -1,7 +1,9 @@
-"""When two kernels are the same but for the buffers that they work on.
+"""When two kernels are the same but for the buffers that they work on, and for the keys
+of their draws.
 
-The layers of a deep network, or the updates of its parameters, are such kernels: code
-is made for one of them, and it is given the buffers of each.
+The layers of a deep network, the steps of a Gibbs chain, or the updates of parameters,
+are such kernels: code is made for one of them, and it is given the buffers and the keys
+of each.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from exprgrad.loop.schedule import Scheduled
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a kernel does, buffers and axes being numbers; and the buffers by number.
+    """What a kernel does, buffers, axes and draws being numbers; and the buffers, and the
+    keys of the draws, by number.
 
     Kernels whose keys are equal do the same to their buffers.
     """
 
     key: Hashable
     buffers: tuple[Buffer, ...]
+    draws: tuple[int, ...] = ()
 
 
 class Numbers:
@@ -40,13 +44,13 @@ class Numbers:
 def form(scheduled: Scheduled) -> Form:
     """The form of a kernel."""
     stores = scheduled.kernel.stores
-    buffers, axes, nodes = Numbers(), Numbers(), Numbers()
+    buffers, axes, draws, nodes = Numbers(), Numbers(), Numbers(), Numbers()
     loops = tuple(tuple(map(axes, store.axes)) for store in stores)
     scalars = []
     for node in walk(root for s in stores for root in (*s.index, s.value)):
         nodes(node)
         args = tuple(nodes(a) for a in node.args)
-        scalars.append((node.op, node.dtype, args, _params(node, buffers, axes)))
+        scalars.append((node.op, node.dtype, args, _params(node, buffers, axes, draws)))
     stored = tuple(
         (
             buffers(s.buffer),
@@ -62,10 +66,10 @@ def form(scheduled: Scheduled) -> Form:
     panels = tuple(nodes(factor) for each in scheduled.panels.values() for factor in each)
     far = tuple(map(buffers, sorted(scheduled.far, key=lambda b: b.number)))
     key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain, panels, far)
-    return Form(key, tuple(buffers.of))
+    return Form(key, tuple(buffers.of), tuple(draws.of))
 
 
-def _params(node: Scalar, buffers: Numbers, axes: Numbers) -> Hashable:
+def _params(node: Scalar, buffers: Numbers, axes: Numbers, draws: Numbers) -> Hashable:
     if node.op == "axis":
         return axes(node.params[0])
     if node.op == "read":
@@ -74,6 +78,8 @@ def _params(node: Scalar, buffers: Numbers, axes: Numbers) -> Hashable:
     if node.op == "reduce":
         kind, over = node.params
         return kind, tuple(map(axes, over))
+    if node.op == "random":
+        return draws(node.params[0])
     if node.op == "bound":
         return id(node)  # its error names the user's line
     return node.params

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exprgrad.backend.philox import random
+from exprgrad.backend.philox import random, rounds
 from exprgrad.backend.text import Code
 from exprgrad.graph.dtype import BY_NAME, int64
 from exprgrad.graph.philox import uniform
@@ -19,7 +19,8 @@ def draw(
     result = BY_NAME[dtype]
 
     def write(code: Code, names: tuple[str, ...]) -> str:
-        return random(code, result, lanes, names[0], str(step), str(seed), key)
+        common = rounds(code, lanes, str(step), str(seed), key)
+        return random(code, result, lanes, names[0], common)
 
     target = AVX2 if lanes == 8 and HOST.has("avx2") else HOST
     text = loop_text(write, [int64], result, lanes, target)

@@ -124,3 +124,12 @@ def test_every_check_of_an_index_names_its_own_line() -> None:
     with pytest.raises(eg.IndexOutOfRange, match=r"eg\.take"):
         f([5])
     assert len({form(s).key for s in stages([first, second]).scheduled}) == 2
+
+
+def test_draws_that_differ_in_their_keys_are_alike() -> None:
+    """Each step of a chain draws with keys of its own."""
+    x = eg.input("x", (64,))
+    draws = [eg.random.uniform((64,)) + x for _ in range(2)]
+    one, two = (stages([draw]).scheduled[0] for draw in draws)
+    assert form(one).key == form(two).key
+    assert form(one).draws != form(two).draws
