@@ -1,6 +1,7 @@
 """Reductions: loops that carry accumulators, one for each point of the tile.
 
-    sum over k: a[i.., k] * b[k, j..]      accumulators of the tile, in order of k
+    sum over k: a[i.., k] * b[k, j..]      accumulators of the tile, in order of k, a few
+                                           steps written out in each round of the loop
     sum over k: x[i, k], k as vectors      lanes and a few vectors side by side, added up
                                            at the end in a fixed order
     sum over k: x[i, k]; sum over k: y[i, k]
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from exprgrad.backend.arith import both, fixed_mask, known, select, whole
+from exprgrad.backend.combine import Total, folded, merged
 from exprgrad.backend.cover import Span, open_piece, runs
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.limits import limited
@@ -26,11 +28,8 @@ from exprgrad.backend.spelling import multiply_add, spell
 from exprgrad.backend.text import Code, Kind
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
+from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Scalar, Store
-
-# The names of an accumulator: a value, a value and a position, or a value for each of
-# several sums.
-Total = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +54,10 @@ class Reduction:
         """The types of one accumulator."""
         return [Kind.of(a.dtype, self.lanes) for a in self.node.args]
 
+
+# Of a tile of so many sums over so many elements a round of the loop has several steps.
+TILE = 8
+LONG = 32
 
 # How the values at a level are taken into the accumulators of all points.
 Take = Callable[[Reduction, Level, list[Total]], list[Total]]
@@ -103,7 +106,7 @@ def reduce(
     totals = _loops(state, list(node.params[1]), level, totals)
     result = {}
     for n, place in enumerate(places):
-        total = _folded(state, level.code, totals[n :: len(points)])
+        total = folded(node, level.code, lanes, totals[n :: len(points)], bool(across))
         for each, value in zip(sums, total[-len(sums) :], strict=True):
             result[each, place] = (value, 1 if across else lanes)
     return result
@@ -148,6 +151,9 @@ def _loops(
         return _pairs(state, axis, level, totals)
     start, stop, node = limited(state.scope, state.node, axis, level)
     state = replace(state, node=node)
+    steps = level.code.function.module.steps
+    if steps > 1 and not rest and (start, stop) == ("0", n) and _is_long(state, axis):
+        return _in_rounds(state, axis, level, totals, steps)
     loop = open_loop(level, axis, (start, stop, 1), Bound(""), _carried(state, totals))
     inner = _loops(state, rest, loop.level, _grouped(state, loop.names))
     return _grouped(state, loop.close(_names(inner)))
@@ -175,6 +181,31 @@ def _pairs(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> l
     even = whole(level.code, n, 2)
     totals = _steps(state, axis, level, totals, ("0", even), 2)
     return totals if even == n else _steps(state, axis, level, totals, (even, n), 1)
+
+
+def _is_long(state: Reduction, axis: Axis) -> bool:
+    """Whether counting takes time from the products of a tile."""
+    return len(state.points) >= TILE and typical(axis.extent) >= LONG
+
+
+def _in_rounds(
+    state: Reduction, axis: Axis, level: Level, totals: list[Total], steps: int
+) -> list[Total]:
+    """So many steps of the last axis, one after another, in each round of a loop; then
+    those that are left over.
+    """
+    n = state.scope.size(axis.extent)
+    even = whole(level.code, n, steps)
+    rounds = Axis("round", axis.extent)
+    loop = open_loop(level, rounds, ("0", even, steps), Bound(""), _carried(state, totals))
+    inner = _grouped(state, loop.names)
+    for step in range(steps):
+        here = Bound(loop.level.code.iadd(loop.variable, str(step)))
+        inner = _combined(state, loop.level.inside(axis, here), inner)
+    totals = _grouped(state, loop.close(_names(inner)))
+    if even == n:
+        return totals
+    return _piece(state, axis, level, totals, ((even, n, 1), Bound("")), _combined)
 
 
 def _steps(
@@ -265,7 +296,7 @@ def _taken_in(state: Reduction, level: Level, total: Total, point: Point) -> Tot
         parts = zip(state.node.args, state.kinds, total, strict=True)
         return tuple(_added(state, level, point, mask, *part) for part in parts)
     given = tuple(state.scope.vector(a, level, point, state.lanes) for a in state.node.args)
-    new = _merged(state, level.code, state.lanes, total, given, later=True)
+    new = merged(state.node, level.code, state.lanes, total, given, later=True)
     return tuple(
         _where(level.code, kind, mask, after, before)
         for kind, after, before in zip(state.kinds, new, total, strict=True)
@@ -305,70 +336,3 @@ def _mask(state: Reduction, level: Level, point: Point) -> str | None:
         return None
     axis = state.node.params[1][-1]
     return level.axes[axis].mask_at(point[axis]) if axis in level.axes else None
-
-
-COMBINE = {"sum": "add", "max": "maximum", "min": "minimum"}
-
-
-def _merged(
-    state: Reduction, code: Code, lanes: int, a: Total, b: Total, later: bool = False
-) -> Total:
-    """Two accumulators as one; `later` says that b's position is known to follow a's."""
-    if state.kind != "argmax":
-        op, types = COMBINE[state.kind], [arg.dtype for arg in state.node.args]
-        pairs = zip(types, a, b, strict=True)
-        return tuple(spell(code, op, dtype, lanes, (x, y)) for dtype, x, y in pairs)
-    kinds = [Kind.of(argument.dtype, lanes) for argument in state.node.args]
-    better = _better(code, kinds, a, b, later)
-    return tuple(
-        select(code, kind, better, new, old) for kind, new, old in zip(kinds, b, a, strict=True)
-    )
-
-
-def _better(code: Code, kinds: list[Kind], a: Total, b: Total, later: bool) -> str:
-    """Whether b is larger than a, or as large and earlier; NaN counts as the largest."""
-    kind, place = kinds
-    flags = kind.with_element("i1")
-    is_float = kind.element in ("float", "double")
-    greater, equal = ("fcmp ogt", "fcmp oeq") if is_float else ("icmp sgt", "icmp eq")
-    larger = code.op(f"{greater} {kind} {b[0]}, {a[0]}")
-    same = code.op(f"{equal} {kind} {b[0]}, {a[0]}") if not later else None
-    if is_float:
-        nan_a, nan_b = (code.op(f"fcmp uno {kind} {x[0]}, {x[0]}") for x in (a, b))
-        number_a = code.op(f"xor {flags} {nan_a}, {flags.splat(True)}")
-        only_b = code.op(f"and {flags} {nan_b}, {number_a}")
-        larger = code.op(f"or {flags} {larger}, {only_b}")
-        if same is not None:
-            same = code.op(f"or {flags} {same}, " + code.op(f"and {flags} {nan_a}, {nan_b}"))
-    if same is None:
-        return larger
-    earlier = code.op(f"icmp slt {place} {b[1]}, {a[1]}")
-    return code.op(f"or {flags} {larger}, " + code.op(f"and {flags} {same}, {earlier}"))
-
-
-def _folded(state: Reduction, code: Code, totals: list[Total]) -> Total:
-    """Accumulators side by side as one, then its lanes as one number, by halves."""
-    while len(totals) > 1:
-        half = len(totals) // 2
-        pairs = zip(totals[:half], totals[half:], strict=True)
-        totals = [_merged(state, code, state.lanes, a, b) for a, b in pairs]
-    total, lanes = totals[0], state.lanes
-    while state.across and lanes > 1:
-        lanes //= 2
-        low, high = (_half(state, code, total, lanes, start) for start in (0, lanes))
-        total = _merged(state, code, lanes, low, high)
-    return total
-
-
-def _half(state: Reduction, code: Code, total: Total, lanes: int, start: int) -> Total:
-    names = []
-    for name, argument in zip(total, state.node.args, strict=True):
-        wide = Kind.of(argument.dtype, 2 * lanes)
-        if lanes == 1:
-            names.append(code.op(f"extractelement {wide} {name}, i64 {start}"))
-            continue
-        chosen = ", ".join(f"i32 {start + n}" for n in range(lanes))
-        names.append(
-            code.op(f"shufflevector {wide} {name}, {wide} poison, <{lanes} x i32> <{chosen}>")
-        )
-    return tuple(names)

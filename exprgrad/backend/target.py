@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # The widest registers come first; a machine has the first row whose features it has.
-# The columns: features, bits of a vector register, how many registers there are.
-REGISTERS: tuple[tuple[frozenset[str], int, int], ...] = (
-    (frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"}), 512, 32),
-    (frozenset({"avx2", "fma"}), 256, 16),
-    (frozenset({"neon"}), 128, 32),
-    (frozenset(), 128, 16),
+# The columns: features, bits of a vector register, how many registers there are, and how
+# many steps of a sum a round of its loop has. (Where two units multiply 512 bits each, they
+# count, too: a loop of single steps runs up to a seventh slower. Of more steps LLVM keeps
+# fewer accumulators in NEON's registers.)
+REGISTERS: tuple[tuple[frozenset[str], int, int, int], ...] = (
+    (frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"}), 512, 32, 4),
+    (frozenset({"avx2", "fma"}), 256, 16, 1),
+    (frozenset({"neon"}), 128, 32, 1),
+    (frozenset(), 128, 16, 1),
 )
 
 
@@ -41,7 +44,12 @@ class Target:
         return self._row[2]
 
     @property
-    def _row(self) -> tuple[frozenset[str], int, int]:
+    def steps(self) -> int:
+        """How many steps of a sum stand in a round of its loop, beside a tile's products."""
+        return self._row[3]
+
+    @property
+    def _row(self) -> tuple[frozenset[str], int, int, int]:
         return next(row for row in REGISTERS if all(map(self.has, row[0])))
 
     def lanes(self, element_bytes: int) -> int:

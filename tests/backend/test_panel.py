@@ -61,7 +61,7 @@ def test_which_factors_are_copied() -> None:
 
 def test_the_inner_loop_reads_nothing_but_vectors_and_repeated_elements() -> None:
     loop = hottest(product("ik,jk->ij", i=64, j=256, k=128), AVX512)
-    assert multiplications(loop) == 24
+    assert multiplications(loop) == 24 * AVX512.steps
     assert not [line for line in loop if re.search(r"gather|shuf|perm|unpck", line)]
 
 
