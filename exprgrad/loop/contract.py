@@ -30,6 +30,8 @@ from exprgrad.loop.tile import MANY, Area, tile
 USES = 12
 # From how many times the cache on a factor is copied although it lies in order.
 LARGE = 1
+# What is a large state: such a part of the cache.
+PARTS = 16
 # How many pages may be written before the first is asked for again, and tiles of rows that
 # are gone through together where there are more.
 PAGES = 2048
@@ -230,9 +232,18 @@ def steps_to_pages(found: Contraction) -> bool:
     )
 
 
-def far_buffers(kernel: Kernel, machine: Machine) -> frozenset[Buffer]:
-    """What a contraction reads that is too large to be expected in the cache."""
-    return frozenset(b for b in kernel.reads() if _size(b) >= machine.cache_bytes)
+def far_buffers(kernels: Sequence[Kernel], machine: Machine) -> frozenset[Buffer]:
+    """What is not expected in the cache: what is larger than it, and, where all that a
+    program works on is, every large state, for it is read again only in the next step.
+    """
+    used = {buffer: _size(buffer) for k in kernels for buffer in (*k.reads(), *k.writes())}
+    crowded = sum(used.values()) >= machine.cache_bytes
+    share = machine.cache_bytes // PARTS if crowded else machine.cache_bytes
+    return frozenset(
+        buffer
+        for buffer, size in used.items()
+        if size >= (share if buffer.role == "state" else machine.cache_bytes)
+    )
 
 
 def _size(buffer: Buffer) -> int:

@@ -24,7 +24,6 @@ from exprgrad.loop.contract import (
     Contraction,
     columns_outside,
     contraction,
-    far_buffers,
     interchange,
     panels,
     row_block,
@@ -113,10 +112,13 @@ class Scheduled:
 
 
 def schedule(
-    kernel: Kernel, machine: Machine, rounded: Collection[Buffer] = ()
+    kernel: Kernel,
+    machine: Machine,
+    rounded: Collection[Buffer] = (),
+    far: Collection[Buffer] = (),
 ) -> Scheduled:
     """Decide for each loop of the kernel how it runs; the buffers `rounded` hold
-    bfloat16 numbers.
+    bfloat16 numbers, those `far` are not expected in the cache.
     """
     kernel = collapse(kernel)
     lanes = machine.lanes(element_bytes(kernel))
@@ -129,26 +131,31 @@ def schedule(
     if machine.pairs and lanes == machine.lanes(float32.size):
         vectors = [axis for axis, chosen in how.items() if chosen.vector]
         how |= {axis: How(pairs=True) for axis in paired(kernel, vectors, rounded)}
-    kernel, copied, far = _arranged(kernel, how, lanes, machine)
+    columns = next((a for a in kernel.stores[0].axes if how.get(a, SERIAL).vector), None)
+    found = contraction(kernel.stores, columns) if columns is not None else None
+    if found is None:
+        return Scheduled(kernel, how, lanes)
+    kernel, copied = _arranged(kernel, found, how, lanes, machine)
     how |= _blocks(kernel, how, machine)
-    return Scheduled(kernel, how, lanes, panels=copied, far=far)
+    asked = frozenset(buffer for buffer in kernel.reads() if buffer in far)
+    return Scheduled(kernel, how, lanes, panels=copied, far=asked)
 
 
 def _arranged(
-    kernel: Kernel, how: Mapping[Axis, How], lanes: int, machine: Machine
-) -> tuple[Kernel, dict[Axis, tuple[Scalar, ...]], frozenset[Buffer]]:
-    """The kernel with the loops of its contraction in their best order, the panels that
-    are copied for each tile of columns, and what is asked for ahead.
+    kernel: Kernel,
+    found: Contraction,
+    how: Mapping[Axis, How],
+    lanes: int,
+    machine: Machine,
+) -> tuple[Kernel, dict[Axis, tuple[Scalar, ...]]]:
+    """The kernel with the loops of its contraction in their best order, and the panels
+    that are copied for each tile of columns.
     """
-    columns = next((a for a in kernel.stores[0].axes if how.get(a, SERIAL).vector), None)
-    found = contraction(kernel.stores, columns) if columns is not None else None
-    if found is None or columns is None:
-        return kernel, {}, frozenset()
     copied = panels(found, machine)
-    shape = how.get(found.rows, SERIAL).tile, how[columns].tile * lanes
+    shape = how.get(found.rows, SERIAL).tile, how[found.columns].tile * lanes
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)
     kernel = interchange(kernel, found, outside)
-    return kernel, {columns: copied} if copied else {}, far_buffers(kernel, machine)
+    return kernel, {found.columns: copied} if copied else {}
 
 
 def _blocks(

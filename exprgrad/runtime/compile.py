@@ -21,6 +21,7 @@ from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.absorb import absorb
 from exprgrad.loop.border import cut
 from exprgrad.loop.check import check_kernels, check_order
+from exprgrad.loop.contract import far_buffers
 from exprgrad.loop.cost import TYPICAL, Machine, assuming, terms
 from exprgrad.loop.fuse import fuse
 from exprgrad.loop.ir import Buffer, Kernel, scalars
@@ -162,7 +163,8 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     lifted = run("lift", lambda: lift(parts, machine), check=check_kernels)
     ordered = run("order", lambda: order(lifted, states), check=check_order)
     halves = rounded(ordered)
-    tiled = run("schedule", lambda: [schedule(k, machine, halves) for k in ordered])
+    far = far_buffers(ordered, machine)
+    tiled = run("schedule", lambda: [schedule(k, machine, halves, far) for k in ordered])
     phases = run("phases", lambda: into_phases(tiled), _show_phases)
     needed = run("plan", lambda: _lives(phases))
     emitted = run("emit", lambda: emit_program(phases, processor, request.slices))
