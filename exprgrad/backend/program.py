@@ -1,7 +1,8 @@
 """All kernels as one function that every thread runs: barriers where threads share data,
 the loop over mini-batches inside.
 
-    for step in first .. last:                     (a plain call runs once)
+    for step in first .. last:                     (a plain call runs once; in steps subnormal
+                                                    numbers count as zeros)
         batch, offset, slot = the step's sizes
         kernels of a phase; barrier; kernels of the next; ...
         leave if an index was out of range         (before any state is written)
@@ -26,6 +27,7 @@ from exprgrad.backend.emit import Emitter, Layout
 from exprgrad.backend.level import Bound as Iterations
 from exprgrad.backend.level import Level, Loop, open_loop
 from exprgrad.backend.status import leave_if_stopped, stop_if_bad
+from exprgrad.backend.subnormal import flush, restore
 from exprgrad.backend.target import Target
 from exprgrad.backend.text import Block, Code, Function, Module
 from exprgrad.loop.ir import Axis, Buffer
@@ -162,6 +164,8 @@ class Entry:
         if self.slices is None:
             self._kernels(self.given["dims"])
         else:
+            mode = flush(self.code)
+            restore(Code(self.function, self.leave), mode)
             dims = self._own_dims()
             outer = Level(self.code)
             span = (self.given["first"], self.given["last"], 1)
