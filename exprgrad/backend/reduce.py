@@ -56,7 +56,7 @@ class Reduction:
 
 
 # Of a tile of so many sums over so many elements a round of the loop has several steps.
-TILE = 8
+TILE = 16
 LONG = 32
 
 # How the values at a level are taken into the accumulators of all points.

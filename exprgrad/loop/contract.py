@@ -9,7 +9,8 @@ accumulators, and which factors are copied into a panel that stays in the cache.
 
 A factor is copied where it runs along the summed axis, so that its elements for a vector
 of results lie apart; where it is so large that each of its rows is on a page of its own
-and it would leave the cache before it is used again; and where a tile is no wider than a
+and it would leave the cache before it is used again; where its rows are such powers of
+two apart that they meet in few places of the cache; and where a tile is no wider than a
 line of the cache: lines that lie apart come one by one, some in two halves, and share few
 places of the cache, while those of a panel follow one another.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 
 from exprgrad.graph.dims import count
 from exprgrad.loop import ir
@@ -39,6 +41,8 @@ BLOCK = 2
 # Bytes of a line of the cache, of a page of memory, and the most of a panel.
 LINE = 64
 PAGE = 4096
+# Bytes after which addresses meet in the same place of the cache, a power of two.
+WAY = 1 << 17
 MOST = 1 << 19
 
 
@@ -111,6 +115,7 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
         and (
             runs_along(factor, summed, found.columns)
             or _is_large(factor, found, machine)
+            or _crowds(factor, summed, found, machine)
             or _is_narrow(machine)
         )
     )
@@ -163,6 +168,23 @@ def _is_narrow(machine: Machine) -> bool:
 def _is_large(factor: Scalar, found: Contraction, machine: Machine) -> bool:
     nbytes = points(ir.free_axes(factor)) * factor.dtype.size
     return nbytes >= LARGE * machine.cache_bytes and typical(found.rows.extent) >= 8 * USES
+
+
+def _crowds(
+    factor: Scalar, summed: tuple[Axis, ...], found: Contraction, machine: Machine
+) -> bool:
+    """Whether the rows of a factor meet in so few places of the cache that those of one
+    tile of columns drive one another out before the next tile of rows reads them.
+    """
+    place = ir.offset(factor)
+    for axis in summed:
+        apart = place.factor_of(axis)
+        if not isinstance(apart, int) or not apart:
+            continue
+        alike = gcd(apart * factor.dtype.size, WAY)
+        if alike >= PAGE // 4 and typical(axis.extent) * alike > machine.cache_bytes // 2:
+            return typical(found.rows.extent) >= 4 * USES
+    return False
 
 
 # The order of the two loops

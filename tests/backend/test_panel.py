@@ -84,3 +84,11 @@ def test_loops_that_cannot_change_places_read_no_panel_and_gather_nothing() -> N
     assert panels(graph) == 0
     code = compile_request(Request([graph], {}), AVX512).library.assembly
     assert not re.search(r"v(p?gather|scatter)", code)
+
+
+def test_rows_that_meet_in_few_places_of_the_cache_are_copied() -> None:
+    assert panels(product("ik,kj->ij", i=64, j=2048, k=1024)) == 1
+    # rows of 8000 bytes lie in all places
+    assert panels(product("ik,kj->ij", i=64, j=2000, k=1024)) == 0
+    # three tiles of rows read each element too seldom
+    assert panels(product("ik,kj->ij", i=18, j=2048, k=1024)) == 0
