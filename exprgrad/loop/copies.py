@@ -11,8 +11,8 @@ has given another order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf, prod
 
 from exprgrad.graph.dims import Size
@@ -26,13 +26,18 @@ from exprgrad.loop.ranges import conjuncts, range_of
 REUSE = 4  # how often each element is read, for a copy to be worth its time
 
 
+# What a copy holds, and along which of its axes its readers sum: others are at their best
+# in another order.
+Copied = tuple[Scalar, tuple[bool, ...]]
+
+
 @dataclass(eq=False)
 class Copies:
     """Copies by what they hold, the reads of sources that they can replace, and those
     of them that spare their readers a guard.
     """
 
-    kernels: dict[Scalar, Kernel] = field(default_factory=dict)
+    kernels: dict[Copied, Kernel] = field(default_factory=dict)
     images: dict[Scalar, Scalar] = field(default_factory=dict)
     axes: dict[tuple[int, Size], Axis] = field(default_factory=dict)
     bordered: set[Buffer] = field(default_factory=set)
@@ -41,6 +46,20 @@ class Copies:
         """The axis over a dimension of copies, one for each place and extent."""
         name = "abcdefgh"[place % 8]
         return self.axes.setdefault((place, extent), Axis(name, extent))
+
+    def merged(self, innermost: Mapping[Buffer, int]) -> Copies:
+        """One copy in place of those that hold the same with the same axis innermost."""
+        first: dict[tuple[Scalar, int | None], Buffer] = {}
+        same: dict[Buffer, Buffer] = {}
+        for (value, _), kernel in self.kernels.items():
+            copy = kernel.stores[0].buffer
+            same[copy] = first.setdefault((value, innermost.get(copy)), copy)
+        kernels = {k: v for k, v in self.kernels.items() if v.stores[0].buffer in same.values()}
+        images = {}
+        for read, image in self.images.items():
+            copy, view, index, guard = ir.read_parts(image)
+            images[read] = ir.read(same[copy], view, index, guard)
+        return replace(self, kernels=kernels, images=images)
 
 
 def copies(kernels: Sequence[Kernel]) -> Copies:
@@ -52,7 +71,7 @@ def copies(kernels: Sequence[Kernel]) -> Copies:
             times = points(frozenset(kernel.stores[0].axes) | ir.free_axes(product))
             for factor in product.args:
                 if factor.op == "read":
-                    _propose(found, factor, times)
+                    _propose(found, factor, frozenset(node.params[1]), times)
     return found
 
 
@@ -75,7 +94,9 @@ def is_window(node: Scalar) -> bool:
     return False
 
 
-def _propose(found: Copies, read: Scalar, times: int) -> None:
+def _propose(
+    found: Copies, read: Scalar, summed: frozenset[Axis], times: int
+) -> None:
     """Enter a copy of what is read, where its place in the copy is a plain index.
 
     A temporary is put in order itself; only its border is a reason to copy it.
@@ -96,14 +117,21 @@ def _propose(found: Copies, read: Scalar, times: int) -> None:
         if not _lies_inside(side.source, n)
     ]
     value = ir.read(buffer, view, [s.source for s in known], conjunction(outside))
-    if value not in found.kernels:
+    key = value, tuple(bool(ir.free_axes(i) & summed) for i in index)
+    if key not in found.kernels:
         copy = Buffer(f"{buffer.name}.copy", shape, buffer.dtype, "temporary")
-        axes = tuple(side.axis for side in known)
-        place = tuple(ir.axis_value(axis) for axis in axes)
-        found.kernels[value] = Kernel((Store(copy, axes, place, value),))
-    copy = found.kernels[value].stores[0].buffer
+        found.kernels[key] = _copying(copy, [side.axis for side in known], value)
+    copy = found.kernels[key].stores[0].buffer
     found.bordered |= {copy} if guard is not None else set()
     found.images[read] = ir.read(copy, shape, [side.place for side in known])
+
+
+def _copying(copy: Buffer, over: Sequence[Axis], value: Scalar) -> Kernel:
+    """The kernel that fills a copy, in loops of its own."""
+    own = [Axis(axis.name, axis.extent) for axis in over]
+    place = tuple(ir.axis_value(axis) for axis in own)
+    images = dict(zip(map(ir.axis_value, over), place, strict=True))
+    return Kernel((Store(copy, tuple(own), place, ir.substitute(value, images)),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ Along the mini-batch, or along many channels, all lanes of a vector are filled a
 no window crosses the vector; along a short row neither is so. An axis is put innermost in
 all buffers that it runs through at once, where reading and writing takes fewer vectors
 so (`schedule.price`); what contractions over windows read of inputs and parameters is
-copied into that order first (`copies`).
+copied into that order first (`copies`), weights once for each direction in which they
+are summed over.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def arrange(
     if not any(True for kernel in kernels for _ in sums(kernel)):
         return list(kernels)
     made = copies(kernels)
-    search = Search(kernels, made, machine, steady)
-    orders = search.best()
+    orders = Search(kernels, made, machine, steady).best()
+    made = made.merged({buffer: order.axis for buffer, order in orders.items()})
     kept = [k for k in made.kernels.values() if k.stores[0].buffer in orders]
     return [_arranged(kernel, orders, made) for kernel in (*kept, *kernels)]
 
@@ -96,11 +97,22 @@ class Search:
         self.prices: dict[tuple[Kernel, frozenset[Order]], float] = {}
 
     def best(self) -> dict[Buffer, Order]:
-        """Orders that no single change makes better by much."""
-        orders: dict[Buffer, Order] = {}
+        """The better of two: axes of sizes known now are tried alone at first, for a
+        network may run along its channels only if all of its layers do; or all at once.
+        """
+        known = [each for each in self.classes if not any(map(_is_named, each.items()))]
+        starts = [{}, self._climbed({}, known)]
+        found = [self._climbed(start, self.classes) for start in starts]
+        return min(found, key=self.total)
+
+    def _climbed(
+        self, orders: dict[Buffer, Order], classes: Sequence[dict[Buffer, Order]]
+    ) -> dict[Buffer, Order]:
+        """Orders that no single class, put above or below them, makes better by much."""
         least = self.total(orders)
         while True:
-            trials = [{**orders, **each} for each in self.classes]
+            trials = [{**orders, **each} for each in classes]
+            trials += [{**each, **orders} for each in classes]
             totals = [self.total(trial) for trial in trials]
             if not totals or min(totals) > (1 - GAIN) * least:
                 return orders
@@ -161,6 +173,12 @@ def _different(joined: Mapping[object, dict[object, None]]) -> list[dict[object,
 
 def _is_long(extent: Size, steady: Collection[str]) -> bool:
     return names(extent) <= set(steady) and typical(extent) >= SHORT
+
+
+def _is_named(part: tuple[Buffer, Order]) -> bool:
+    """Whether the size of the innermost axis is known only when the program runs."""
+    buffer, order = part
+    return bool(names(buffer.shape[order.axis]))
 
 
 def _innermost(buffer: Buffer, axis: int) -> Order:

@@ -114,3 +114,20 @@ def test_no_window_is_gathered():
 ])  # fmt: skip
 def test_an_axis_is_found_in_a_view(view, shape, axis, expected):
     assert place_in(view, shape, axis) == expected
+
+
+def test_layers_of_many_channels_run_along_these():
+    """The batch of 64 rows would be as long, but a tile of it needs all weights anew."""
+    x, weights = eg.input("x", (BATCH, 64, 16, 16)), []
+    h = x
+    for n in range(2):
+        weights.append(eg.parameter(f"many_w{n}", (64, 64, 3, 3), init=eg.init.he_normal()))
+        h = eg.relu(eg.conv2d(h, weights[-1], padding=1))
+    loss = eg.mean(eg.mean(h, (-2, -1)) ** 2)
+    kernels = stages([loss, *eg.grad(loss, weights)]).ordered
+    stored = {b for k in kernels for b in k.writes() if b.role == "temporary"}
+    images = {b for b in stored if len(b.shape) > 3}
+    assert not any(b.shape[-1] == x.shape[0] for b in images)
+    between = {b for b in images if b.name in ("where1", "many_w0.copy", "many_w1.copy")}
+    assert len(between) == 3
+    assert {b.shape[-1] for b in between} == {64}
