@@ -107,9 +107,9 @@ class RBM(Pair):
     def gibbs(self, v: Operand, k: int = 1) -> Chain:
         """`k` steps of Gibbs sampling from v: h of P(h | v), then v of P(v | h).
 
-        The steps are written out one after another, so that compiling takes the longer
-        the larger k is; for thousands of steps update a state, as below. Raises
-        `GraphError` unless k is an integer from 1.
+        The steps are written out one after another, and share their machine code; for
+        thousands of steps update a state, as below. Raises `GraphError` unless k is an
+        integer from 1.
 
         >>> import exprgrad as eg
         >>> W, b, c = (eg.parameter(*p) for p in (("W", (2, 3)), ("b", 2), ("c", 3)))

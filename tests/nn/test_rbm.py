@@ -223,3 +223,14 @@ def test_the_first_bias_is_the_log_odds_of_the_data() -> None:
     b = eg.parameter("b", 4, eg.init.log_odds(rows), "float64")
     p = 1 / (1 + np.exp(-b.value))
     np.testing.assert_allclose(p, [*rows.mean(0)[:3], 0.01], rtol=1e-12)
+
+
+def test_the_steps_of_a_chain_share_their_code() -> None:
+    W, b, c = (eg.parameter(f"shared_{n}", s) for n, s in (("W", (6, 4)), ("b", 6), ("c", 4)))
+    v = eg.input("v", ("batch", 6))
+
+    def functions(k: int) -> int:
+        step = eg.function([v], eg.nn.RBM(W, b, c).objective(v, k))
+        return eg.explain(step)["emit"].count("\ndefine ")
+
+    assert functions(9) == functions(4)
