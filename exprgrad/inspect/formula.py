@@ -119,6 +119,7 @@ def formula(optimizer: Optimizer, shape: tuple[int, ...] = ()) -> Formula:
     parts = rule.parts if isinstance(rule, Chain) else (rule,)
     letters = {node: letter for part in parts for node, letter in _letters(part)}
     theta, gradient = parameter("theta", shape, dtype=float64), _letter("g", shape)
+    loss = _letter("J")
     lines: dict[str, Tensor] = {}
     for part in parts:
         if isinstance(part, GradientTransform):
@@ -126,7 +127,7 @@ def formula(optimizer: Optimizer, shape: tuple[int, ...] = ()) -> Formula:
             gradient = _letter(f"{gradient.name}'", shape)
             lines[gradient.name] = _written(changed, letters)
     rest = Chain(*(p for p in parts if not isinstance(p, GradientTransform)))
-    points, updates = rule.points([theta]), rest.changes([theta], [gradient])
+    points, updates = rule.points([theta]), rest.changes([theta], [gradient], loss)
     for part in parts:
         updates.pop(part.count, None)
     letters |= {n: _letter(_short(n.name), n.shape) for n in updates if n is not theta}

@@ -66,9 +66,12 @@ class Optimizer(Part):
         return {p: point for p, point in found.items() if point is not p}
 
     def changes(
-        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], loss: Tensor
     ) -> Updates:
-        """New values of `parameters` and of all states, given the gradients."""
+        """New values of `parameters` and of all states, given the gradients.
+
+        `loss` is its value where the gradients are taken.
+        """
         found: Updates = {}
         for parameter, gradient in zip(parameters, gradients, strict=True):
             with self._working_in(parameter.dtype):
@@ -97,9 +100,9 @@ class Optimizer(Part):
         gradients: list[Tensor] = grad(loss, chosen)
         points = self.points(chosen)
         if points:
-            image = replaced(gradients, points)
-            gradients = [image[gradient] for gradient in gradients]
-        return self.changes(chosen, gradients)
+            image = replaced([loss, *gradients], points)
+            loss, gradients = image[loss], [image[gradient] for gradient in gradients]
+        return self.changes(chosen, gradients, loss)
 
 
 def parameters_of(expression: Tensor) -> list[Tensor]:

@@ -68,7 +68,7 @@ class Chain(Optimizer):
         return self._rule.rate_of(parameter)
 
     def changes(
-        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], loss: Tensor
     ) -> Updates:
         """The new values that come out at the end of the chain."""
         found: Updates = {}
@@ -78,7 +78,7 @@ class Chain(Optimizer):
             elif isinstance(part, ParameterTransform):
                 found.update(part.changes(found, self._rule))
             else:
-                found.update(self._rule.changes(parameters, gradients))
+                found.update(self._rule.changes(parameters, gradients, loss))
             found[part.count] = part.count + 1
         return found
 
@@ -170,7 +170,7 @@ class Groups(Optimizer):
         return self.of(parameter).rate_of(parameter)
 
     def changes(
-        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], loss: Tensor
     ) -> Updates:
         """The new values of all groups."""
         self._require_trained(parameters)
@@ -178,8 +178,11 @@ class Groups(Optimizer):
         for member in self.optimizers:
             own = [i for i, p in enumerate(parameters) if self.of(p) is member]
             if own:
-                chosen = [parameters[i] for i in own]
-                found.update(member.changes(chosen, [gradients[i] for i in own]))
+                chosen, slopes = (
+                    [parameters[i] for i in own],
+                    [gradients[i] for i in own],
+                )
+                found.update(member.changes(chosen, slopes, loss))
         return found
 
     def _require_trained(self, parameters: Sequence[Tensor]) -> None:

@@ -72,7 +72,7 @@ class LBFGS(Optimizer):
             )
 
     def changes(
-        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], loss: Tensor
     ) -> Updates:
         """θ' = θ - η H' g"""
         theta, g = list(parameters), list(gradients)
