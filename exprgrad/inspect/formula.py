@@ -48,6 +48,8 @@ LETTERS = {
     "norm": "u",
     "product": "Pi",
     "average": "a",
+    "way": "d",
+    "rate": "alpha",
 }
 # What a rule spells for the sake of rounding or speed, and how papers write it.
 PLAIN = Rules(
@@ -58,7 +60,7 @@ PLAIN = Rules(
         (x * (1 / y), x / y),
     )
 )
-GREEK = r"\b(theta|eta|mu|tau|rho\d*|beta1|beta2|gamma|epsilon|lambda|psi|Pi)\b"
+GREEK = r"\b(theta|eta|mu|tau|rho\d*|alpha|beta1|beta2|gamma|epsilon|lambda|psi|Pi)\b"
 
 
 @dataclass(frozen=True)

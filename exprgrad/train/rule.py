@@ -42,6 +42,11 @@ class Optimizer(Part):
         """Where the gradient is taken: at `parameter`, unless a rule looks elsewhere."""
         return parameter
 
+    @property
+    def searches(self) -> bool:
+        """Whether it compares losses, so that nothing else may change its parameters."""
+        return False
+
     def moves(self, parameter: Tensor) -> bool:
         """Whether this optimizer changes `parameter`."""
         return True

@@ -60,6 +60,22 @@ WRONG = [
         "steps that it remembers, is an integer of at least 1, not 2.5",
     ),
     (
+        lambda: o.LBFGS(line_search="strong_wolfe"),
+        "line_search of LBFGS is \"armijo\", \"wolfe\" or None, not 'strong_wolfe'",
+    ),
+    (
+        lambda: o.Chain(o.ClipByNorm(), o.LBFGS(line_search="wolfe")),
+        "nothing may change gradients beside it, but ClipByNorm does; write what it",
+    ),
+    (
+        lambda: o.Chain(o.LBFGS(line_search="armijo"), o.WeightDecay()).updates(LOSS),
+        "nothing may change parameters beside it, but WeightDecay does; write what it",
+    ),
+    (
+        lambda: o.Groups((o.LBFGS(line_search="wolfe"), [W]), (PLAIN, [B])).updates(BOTH),
+        "compares losses, which other groups change, too; give all parameters that move",
+    ),
+    (
         lambda: change(o.LBFGS(), "history_size", 5),
         "history_size of LBFGS is compiled into",
     ),

@@ -40,6 +40,9 @@ class Chain(Optimizer):
         self._rule: Optimizer = parts[order.index(1)]  # type: ignore[assignment]
         super().__init__()
         self._count = self._rule.count
+        for part in parts:
+            if self.searches and isinstance(part, GradientTransform):
+                raise _disturbs(part, "gradients")
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -59,6 +62,11 @@ class Chain(Optimizer):
         """Where the optimizer wants gradients, of those taken elsewhere."""
         return self._rule.points(parameters)
 
+    @property
+    def searches(self) -> bool:
+        """Whether the optimizer compares losses."""
+        return self._rule.searches
+
     def moves(self, parameter: Tensor) -> bool:
         """Whether the optimizer changes `parameter`."""
         return self._rule.moves(parameter)
@@ -76,7 +84,11 @@ class Chain(Optimizer):
             if isinstance(part, GradientTransform):
                 gradients = part.gradients(parameters, gradients)
             elif isinstance(part, ParameterTransform):
-                found.update(part.changes(found, self._rule))
+                changed = part.changes(found, self._rule)
+                moved = any(found.get(p, new) is not new for p, new in changed.items())
+                if self.searches and moved:
+                    raise _disturbs(part, "parameters")
+                found.update(changed)
             else:
                 found.update(self._rule.changes(parameters, gradients, loss))
             found[part.count] = part.count + 1
@@ -161,6 +173,11 @@ class Groups(Optimizer):
             found.update(self.of(parameter).points([parameter]))
         return found
 
+    @property
+    def searches(self) -> bool:
+        """Whether one of the optimizers compares losses."""
+        return any(member.searches for member in self.optimizers)
+
     def moves(self, parameter: Tensor) -> bool:
         """Whether the group's optimizer changes `parameter`."""
         return self.of(parameter).moves(parameter)
@@ -174,15 +191,17 @@ class Groups(Optimizer):
     ) -> Updates:
         """The new values of all groups."""
         self._require_trained(parameters)
+        if self.searches and len({self.of(p) for p in parameters}) > 1:
+            raise GraphError(
+                "a search along a line compares losses, which other groups change, too; "
+                "give all parameters that move to one optimizer"
+            )
         found: Updates = {self._count: self._count + 1}
         for member in self.optimizers:
             own = [i for i, p in enumerate(parameters) if self.of(p) is member]
             if own:
-                chosen, slopes = (
-                    [parameters[i] for i in own],
-                    [gradients[i] for i in own],
-                )
-                found.update(member.changes(chosen, slopes, loss))
+                moved, slopes = [parameters[i] for i in own], [gradients[i] for i in own]
+                found.update(member.changes(moved, slopes, loss))
         return found
 
     def _require_trained(self, parameters: Sequence[Tensor]) -> None:
@@ -234,6 +253,14 @@ def _pair(group: Any) -> tuple[Optimizer, list[Tensor]]:
     raise GraphError(
         f"a group is an optimizer and a list of parameters, as in (Adam(), [w]), not "
         f"{group!r}"
+    )
+
+
+def _disturbs(part: Part, what: str) -> GraphError:
+    return GraphError(
+        f"a search along a line compares losses along the way of their gradients, so "
+        f"that nothing may change {what} beside it, but {type(part).__name__} does; "
+        f"write what it stands for into the loss"
     )
 
 
