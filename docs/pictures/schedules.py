@@ -54,18 +54,21 @@ def draw_orders() -> None:
         "Curriculum(d, pacing(0.25, 3))": eg.order.Curriculum(
             difficulty, eg.order.pacing(0.25, 3)
         ),
+        "Curriculum(d, pacing(0.25, steps=18))": eg.order.Curriculum(
+            difficulty, eg.order.pacing(0.25, steps=18)
+        ),
         "Stratified(d >= 18)": eg.order.Stratified(strata),
         "Weighted(d)": eg.order.Weighted(difficulty),
     }
-    figure = Figure(figsize=(8.4, 2.3), layout="constrained")
-    for axes, (name, order) in zip(figure.subplots(1, 4, sharey=True), orders.items(), strict=True):
+    figure = Figure(figsize=(8.8, 2.1), layout="constrained")
+    for axes, (name, order) in zip(figure.subplots(1, 5, sharey=True), orders.items(), strict=True):
         start = 0
         for epoch in range(4):
             rows = taken(order, epoch)
             places = start + np.arange(len(rows))
             axes.plot(places, rows, ".", markersize=2.5)
             start += len(rows)
-        axes.set_title(name, fontsize=7)
+        axes.set_title(name, fontsize=5.5)
         axes.set_xlabel("place, four epochs")
     figure.axes[0].set_ylabel("row, and d")
     save(figure, "order.svg")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from exprgrad.errors import InputError
 from exprgrad.graph.check import check_demands
@@ -15,7 +15,7 @@ from exprgrad.graph.dims import Dim, Size, names
 from exprgrad.graph.dims import evaluate as size_of
 from exprgrad.graph.meaning import MEANING
 from exprgrad.graph.node import walk
-from exprgrad.graph.ops import OPS
+from exprgrad.graph.ops import OPS, is_elementwise
 from exprgrad.graph.tensor import Tensor
 
 Array = NDArray[Any]
@@ -45,13 +45,45 @@ def evaluate(
     for leaf, value in given.items():
         _check_shape(leaf, value, sizes)
     check_demands(roots, sizes)
+    result = _computed(order, sizes, given)
+    return [np.array(result[root]) for root in roots]
+
+
+def _computed(
+    order: Iterable[Tensor], sizes: Mapping[str, int], given: Mapping[Tensor, Array]
+) -> dict[Tensor, Array]:
+    """The value of each node; those of a node's arguments stand before it."""
     result: dict[Tensor, Array] = {}
     with np.errstate(all="ignore"):
         for node in order:
             namespace = _namespace(node, sizes, given)
             value = MEANING[node.op](namespace, *(result[a] for a in node.args))
             result[node] = np.asarray(value).astype(node.dtype.numpy, copy=False)
-    return [np.array(result[root]) for root in roots]
+    return result
+
+
+def evaluate_along(
+    expression: Tensor, values: Mapping[Tensor, ArrayLike]
+) -> Array:
+    """The value of a scalar expression for each element of arrays of one length.
+
+    `values` maps scalar leaves, such as `eg.step`, to a row of numbers, or to one.
+    Where every operation is one of scalars, NumPy computes all at once.
+
+    >>> import exprgrad as eg
+    >>> evaluate_along(eg.step * eg.step + eg.epoch, {eg.step: range(4), eg.epoch: 1})
+    array([ 1,  2,  5, 10])
+    """
+    rows = dict(zip(values, np.broadcast_arrays(*values.values()), strict=True))
+    order = walk([expression])
+    plain = {node for node in order if is_elementwise(node.op) and not node.ndim}
+    if not all(node in plain or not node.args for node in order):
+        singles = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
+        return np.array([evaluate([expression], single)[0] for single in singles])
+    given = _leaf_values(order, {})
+    given |= {leaf: np.asarray(row, leaf.dtype.numpy) for leaf, row in rows.items()}
+    computed = _computed(order, {}, given)[expression]
+    return np.broadcast_to(computed, next(iter(rows.values())).shape)
 
 
 def _leaf_values(order: list[Tensor], values: dict[Any, object]) -> dict[Tensor, Array]:

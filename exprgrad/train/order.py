@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from exprgrad.errors import GraphError, InputError
 from exprgrad.graph import leaves
-from exprgrad.graph.evaluate import evaluate
+from exprgrad.graph.evaluate import evaluate_along
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
 from exprgrad.train.data import Rows, Table, generator
@@ -68,12 +68,15 @@ class _AsTheyStand(Order):
 _NAMED: dict[bool, Order] = {True: _Shuffled(), False: _AsTheyStand()}
 
 
-def pacing(start: float, epochs: int, power: float = 1.0) -> Tensor:
-    """The part of the rows that is admitted: `start` in epoch 0, all from `epochs` on.
+def pacing(
+    start: float, epochs: int | None = None, power: float = 1.0, steps: int | None = None
+) -> Tensor:
+    """The part of the rows that is admitted: `start` at first, all from `epochs` on.
 
     (start^p + (1 - start^p) t / epochs)^(1/p), t being `eg.epoch`: linear with power 1,
-    root with 2. Platanios et al. 2019, Competence-based curriculum learning, equation
-    7. Raises `GraphError` unless 0 < start <= 1.
+    root with 2. With `steps` in place of `epochs` it counts `eg.step`. Platanios et al.
+    2019, Competence-based curriculum learning, equation 7. Raises `GraphError` unless
+    0 < start <= 1 and one of both is given.
 
     >>> from exprgrad.train.schedules import values
     >>> values(pacing(0.2, 4), 6).round(3)
@@ -84,17 +87,33 @@ def pacing(start: float, epochs: int, power: float = 1.0) -> Tensor:
             f"start of a pacing is above 0 and at most 1, not {start}: the part of the "
             f"rows in the first epoch"
         )
-    grown = polynomial(start**power, epochs, end=1.0, t=leaves.epoch)
+    t, end = (leaves.step, steps) if epochs is None else (leaves.epoch, epochs)
+    if end is None or None not in (epochs, steps):
+        raise GraphError(
+            f"a pacing takes the number of epochs or that of steps until all rows are "
+            f"admitted, not epochs={epochs} and steps={steps}"
+        )
+    grown = polynomial(start**power, end, end=1.0, t=t)
     return grown if power == 1 else grown ** (1 / power)
 
 
 class Curriculum(Order):
-    """The easiest rows first, more of them each epoch, shuffled among themselves.
+    """The easiest rows first, more of them each epoch, or with each update.
 
-    `difficulty[row]` is any number, such as a loss; `pace` is an expression of
-    `eg.epoch`, the part of the rows admitted: a `pacing`, or a schedule. Bengio et al.
-    2009, Curriculum learning. Raises `InputError` for a difficulty that is not one
-    number a row or is NaN, and for a part outside (0, 1].
+    `difficulty[row]` is any number, such as a loss; `pace` is the part of the rows
+    admitted: a `pacing`, or a schedule. As an expression of `eg.epoch` it decides which
+    rows an epoch takes, each once, shuffled: an easy epoch is short. Bengio et al. 2009,
+    Curriculum learning.
+
+    As an expression of `eg.step` it decides from which rows each batch is drawn. An
+    epoch has as many batches as one of all rows, and batch b of epoch e is step e times
+    this number + b: `eg.step`, as long as the batches keep their size. A batch is drawn
+    uniformly from the rows admitted, which are as many as the batch at least; while
+    their number stays no row comes twice until none but a part of a batch is left.
+    Hacohen and Weinshall 2019, On the power of curriculum learning, algorithm 1.
+
+    Raises `InputError` for a difficulty that is not one number a row or is NaN, and for
+    a part outside (0, 1].
 
     >>> order = Curriculum([3.0, 1.0, 2.0, 9.0], pacing(0.5, epochs=10))
     >>> sorted(order.rows(np.arange(4), 0, 1, np.random.default_rng(0)).tolist())
@@ -108,34 +127,64 @@ class Curriculum(Order):
             raise InputError(f"a difficulty may not be NaN, but that of row {row} is")
         if not isinstance(pace, Tensor) or pace.ndim:
             raise GraphError(
-                f"pace is a scalar expression of eg.epoch, such as eg.order.pacing(0.2, "
-                f"epochs=10), not {pace!r}"
+                f"pace is a scalar expression of eg.epoch or eg.step, such as "
+                f"eg.order.pacing(0.2, epochs=10), not {pace!r}"
             )
-        if any(node is leaves.step for node in walk([pace])):
-            raise GraphError("pace counts eg.epoch, not eg.step: t=eg.epoch")
         self.pace = pace
+        self.by_step = any(node is leaves.step for node in walk([pace]))
 
     def check(self, n: int) -> None:
         """One difficulty for each row."""
         _require_length("difficulty", self.difficulty, n)
 
-    def part(self, epoch: int) -> float:
-        """The part of the rows that is admitted in `epoch`, from 0."""
-        part = float(evaluate([self.pace], {leaves.epoch: epoch})[0])
-        if not 0 < part <= 1:
+    def parts(self, epoch: int, batches: int) -> NDArray[np.float64]:
+        """The part of the rows that each of the `batches` of an epoch, from 0, draws from.
+
+        >>> Curriculum(range(100), pacing(0.25, steps=6)).parts(epoch=1, batches=4)
+        array([0.75 , 0.875, 1.   , 1.   ])
+        """
+        steps = epoch * batches + np.arange(batches)
+        found = evaluate_along(self.pace, {leaves.step: steps, leaves.epoch: epoch})
+        wrong = ~((found > 0) & (found <= 1))
+        if wrong.any():
+            i = int(wrong.argmax())
+            at = f"eg.step is {steps[i]}" if self.by_step else f"eg.epoch is {epoch}"
             raise InputError(
                 f"the part of the rows that a curriculum admits is above 0 and at most "
-                f"1, but its pace is {part:.6g} where eg.epoch is {epoch}"
+                f"1, but its pace is {found[i]:.6g} where {at}"
             )
-        return part
+        return found.astype(np.float64)
 
     def rows(
         self, rows: Rows, epoch: int, batch_size: int, random: np.random.Generator
     ) -> Rows:
         """The easiest part of `rows`, shuffled; of equals the first are easier."""
         easiest = rows[np.argsort(self.difficulty[rows], kind="stable")]
-        admitted = max(1, round(self.part(epoch) * rows.size))
-        return random.permutation(easiest[:admitted])
+        parts = self.parts(epoch, -(-rows.size // batch_size))
+        admitted = np.rint(parts * rows.size).astype(np.int64)
+        if not self.by_step:
+            return random.permutation(easiest[: max(1, admitted[0])])
+        least = min(batch_size, rows.size)
+        return _drawn(easiest, np.maximum(admitted, least), batch_size, random)
+
+
+def _drawn(
+    easiest: Rows, admitted: Rows, batch_size: int, random: np.random.Generator
+) -> Rows:
+    """For each batch rows of the first `admitted[batch]`; `rows.size` in all.
+
+    While the number stays, rows are dealt until too few are left for another batch.
+    """
+    found: list[Rows] = []
+    missing = easiest.size
+    for run in np.split(admitted, np.flatnonzero(np.diff(admitted)) + 1):
+        wanted = min(len(run) * batch_size, missing)
+        missing -= wanted
+        while wanted:
+            dealt = wanted if wanted <= run[0] else run[0] - run[0] % batch_size
+            found.append(random.choice(easiest[: run[0]], dealt, replace=False))
+            wanted -= dealt
+    return np.concatenate(found)
 
 
 class Stratified(Order):

@@ -11,14 +11,14 @@ from tests.errors.wrong import DATA, fails, trainer, untouched
 
 O = eg.order  # noqa: E741
 PACE = O.pacing(0.5, 10)
-COSINE = eg.schedules.cosine(1.0, 10)
 
 MADE_WRONG = [
     (InputError, lambda: O.Curriculum([1, np.nan], PACE), "may not be NaN, but that of row 1 is"),
     (InputError, lambda: O.Curriculum([[1, 2]], PACE), "not int64 of shape (1, 2)"),
     (InputError, lambda: O.Curriculum(["easy"], PACE), "difficulty has one number a row"),
     (GraphError, lambda: O.Curriculum([1, 2], 0.5), "a scalar expression of eg.epoch"),
-    (GraphError, lambda: O.Curriculum([1, 2], COSINE), "pace counts eg.epoch, not eg.step"),
+    (GraphError, lambda: O.pacing(0.2), "are admitted, not epochs=None and steps=None"),
+    (GraphError, lambda: O.pacing(0.2, 5, steps=9), "not epochs=5 and steps=9"),
     (GraphError, lambda: O.pacing(0.0, 5), "above 0 and at most 1, not 0.0"),
     (GraphError, lambda: O.pacing(0.5, 0), "steps of a schedule is a number above 0, not 0"),
     (InputError, lambda: O.Stratified(np.ones((2, 2))), "one label a row, not shape (2, 2)"),
@@ -53,6 +53,7 @@ DO_NOT_FIT = [
     (O.Weighted(np.zeros(6)), "one weight at least is above 0; all 6 are 0"),
     (O.Curriculum(range(6), PACE * 3), "its pace is 1.5 where eg.epoch is 0"),
     (O.Curriculum(range(6), PACE - 1), "its pace is -0.5 where eg.epoch is 0"),
+    (O.Curriculum(range(6), 2 * O.pacing(0.2, steps=6)), "1.2 where eg.step is 3"),
     (Gives([0, 6]), "rows that it was given, but Gives gave row 6"),
     (Gives([0, -1]), "rows that it was given, but Gives gave row -1"),
     (Gives([]), "one row at least, but Gives gave float64 of shape (0,)"),

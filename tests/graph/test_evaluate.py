@@ -8,7 +8,7 @@ import pytest
 import exprgrad as eg
 from exprgrad.errors import IndexOutOfRange, InputError
 from exprgrad.graph.check import check
-from exprgrad.graph.evaluate import evaluate
+from exprgrad.graph.evaluate import evaluate, evaluate_along
 from exprgrad.graph.meaning import MEANING
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
@@ -141,3 +141,17 @@ def test_sizes_no_array_has_are_asked_for():
     with pytest.raises(InputError, match="size rows is not known"):
         evaluate([eg.zeros(("rows",))])
     assert evaluate([eg.zeros(("rows",))], dims={"rows": 2})[0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("axis", [False, True])
+def test_a_scalar_expression_along_values_of_its_leaves(axis):
+    """At once where all are scalars, else one after another; both as one by one."""
+    rate = eg.state("rate", init=0.5, dtype="float64")
+    half = eg.arange(3).sum() / 6 if axis else 0.5
+    e = eg.where(eg.step > 3, rate * eg.step, half - eg.astype(eg.epoch, "float64"))
+    steps, epochs = np.arange(6), np.arange(6) // 2
+    found = evaluate_along(e, {eg.step: steps, eg.epoch: epochs})
+    np.testing.assert_array_equal(found, [0.5, 0.5, -0.5, -0.5, 2.0, 2.5])
+    each = [evaluate([e], {eg.step: s, eg.epoch: 1})[0] for s in steps]
+    np.testing.assert_array_equal(evaluate_along(e, {eg.step: steps, eg.epoch: 1}), each)
+    assert evaluate_along(eg.constant(2.0), {eg.step: steps}).tolist() == [2.0] * 6

@@ -129,6 +129,7 @@ ORDERS = {
     "shuffled": True,
     "as they stand": False,
     "curriculum": eg.order.Curriculum(np.arange(53), eg.order.pacing(0.2, 4)),
+    "curriculum by step": eg.order.Curriculum(np.arange(53), eg.order.pacing(0.2, steps=9)),
     "strata": eg.order.Stratified(np.arange(53) % 3),
     "weights": eg.order.Weighted(np.arange(53), draws=30),
     "blocks": eg.order.Blocks(10),

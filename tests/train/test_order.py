@@ -59,6 +59,7 @@ WHOLE = {
     "stratified": O.Stratified(LABELS),
     "blocks": O.Blocks(7),
     "all admitted": O.Curriculum(DIFFICULTY, O.pacing(1.0, 1)),
+    "all admitted by step": O.Curriculum(DIFFICULTY, O.pacing(1.0, steps=1)),
 }
 
 
@@ -129,6 +130,80 @@ def test_with_a_validation_split_the_part_is_of_the_rows_left() -> None:
     first, second = visits.fit(order, epochs=2, batch_size=8, validation_split=0.2)
     easiest = [row for row in np.argsort(DIFFICULTY) if row in second]
     assert (len(second), set(first)) == (48, set(easiest[:24]))
+
+
+# Pacing by update
+
+
+def batches_of(rows: Any, size: int = 8) -> list[Any]:
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def test_each_batch_is_of_the_part_admitted_at_its_step() -> None:
+    """Equation 7 of Platanios; eight batches of 60 rows in an epoch."""
+    order = O.Curriculum(DIFFICULTY, O.pacing(0.2, steps=20))
+    rank = np.argsort(np.argsort(DIFFICULTY))
+    for epoch in range(4):
+        found = batches_of(drawn(order, epoch))
+        assert [len(set(rows)) for rows in found] == [8] * 7 + [4]
+        for b, rows in enumerate(found):
+            part = min(1, 0.2 + 0.8 * (8 * epoch + b) / 20)
+            assert rank[rows].max() < round(part * N)
+    assert sorted(drawn(order, 3)) == list(range(N)), "all admitted: each row once"
+
+
+def test_the_fixed_exponential_pacing_of_hacohen_and_weinshall() -> None:
+    """Their equation (1): start * increase^floor(step / length) of the rows, at most all."""
+    staircase = eg.schedules.step_decay(0.2, 1.9, every=3)
+    order = O.Curriculum(DIFFICULTY, eg.minimum(staircase, 1.0))
+    expected = [min(0.2 * 1.9 ** (i // 3), 1) for i in range(8, 16)]
+    np.testing.assert_allclose(order.parts(1, 8), expected, rtol=1e-12)
+    rank = np.argsort(np.argsort(DIFFICULTY))
+    for seed in range(20):
+        found = batches_of(drawn(order, seed=seed))
+        first, second = np.concatenate(found[3:5]), found[5]  # of 23 rows: two batches, one
+        assert len(set(first)) == 16 and len(set(second)) == 8
+        assert rank[[*first, *second]].max() < 23
+
+
+def test_each_admitted_row_is_as_likely_as_another_in_every_batch() -> None:
+    from scipy.stats import chisquare
+
+    order = O.Curriculum(np.arange(20.0), O.pacing(0.4, steps=9))
+    counts = np.zeros((5, 20))
+    for seed in range(2000):
+        for b, rows in enumerate(batches_of(drawn(order, seed=seed, n=20, batch_size=4), 4)):
+            np.add.at(counts[b], rows, 1)
+    for b, count in enumerate(counts):
+        admitted = round(20 * (0.4 + 0.6 * b / 9))
+        assert count[admitted:].sum() == 0
+        assert chisquare(count[:admitted]).pvalue > 0.001
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 60])
+def test_as_many_rows_are_admitted_as_a_batch_has(batch_size: int) -> None:
+    order = O.Curriculum(DIFFICULTY, 1e-9 + 0 * eg.astype(eg.step, "float64"))
+    rows = drawn(order, batch_size=batch_size)
+    assert len(rows) == N and set(rows) == set(np.argsort(DIFFICULTY)[:batch_size])
+
+
+def test_the_step_of_the_pace_is_that_of_the_trainer_and_two_fits_are_one() -> None:
+    def trained(*epochs: int) -> tuple[list[float], float]:
+        row, w = eg.input("row", ("batch",), "int64"), eg.parameter("w", dtype="float64")
+        admitted = eg.schedules.polynomial(0.2, 20, end=1.0) * N
+        inside = eg.astype(row, "float64") < eg.floor(admitted + 0.5)
+        loss = (w - eg.astype(row, "float64")).mean() ** 2
+        trainer = eg.Trainer(loss, eg.optim.SGD(0.1), metrics={"inside": inside})
+        order = O.Curriculum(np.arange(N), O.pacing(0.2, steps=20))
+        seen: list[float] = []
+        for n in epochs:
+            history = trainer.fit({"row": np.arange(N)}, n, 8, shuffle=order)
+            seen += history["inside"]
+        return seen, float(w.value)
+
+    once, twice = trained(4), trained(1, 3)
+    assert once == twice
+    assert once[0] == [1.0] * 4
 
 
 # Strata
