@@ -50,7 +50,7 @@ def draw() -> None:
     rows = np.concatenate([images, found], axis=1) / found.max()
     rows[:, 0] = images[:, 0]
     right.imshow(tiled(rows.reshape(-1, 64), 7), cmap="Greys", interpolation="nearest")
-    right.set_title("images, and the six channels of LeNet's first layer")
+    right.set_title("images, and the channels of LeNet's first layer")
     right.axis("off")
     save(figure, "convolution.svg")
 

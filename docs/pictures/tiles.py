@@ -30,6 +30,14 @@ def show(axes: Any, title: str, rows: Any, columns: int, **kind: Any) -> None:
     axes.axis("off")
 
 
+def require_titles_inside(figure: Figure) -> None:
+    """Raise `ValueError` for a title that the edge of the picture cuts off."""
+    for axes in figure.axes:
+        box = axes.title.get_window_extent()
+        if box.x0 < 0 or box.x1 > figure.bbox.width:
+            raise ValueError(f"{axes.get_title()!r} is cut off: it is too wide")
+
+
 def save(figure: Figure, name: str) -> None:
     """Write the picture beside this file and say how large it is."""
     path = FOLDER / name
@@ -38,4 +46,5 @@ def save(figure: Figure, name: str) -> None:
         path.write_text(re.sub(r"(\.\d\d)\d+", r"\1", path.read_text()))  # half the size
     else:
         figure.savefig(path, dpi=110)
+    require_titles_inside(figure)
     print(path.relative_to(ROOT), path.stat().st_size, "bytes")
