@@ -110,7 +110,7 @@ def one_step(loss: eg.Tensor, updates: Updates) -> tuple[float, dict[eg.Tensor, 
     image = in_mode([loss, *updates.values()], True)
     slopes = eg.grad(image[loss], parameters)
     roots = [image[loss], *slopes, *(image[new] for new in updates.values())]
-    value, *found = evaluate(roots, {"x": ROWS})
+    value, *found = evaluate(roots, {"x": ROWS, eg.step: 0})
     descent = [p.value - RATE * g for p, g in zip(parameters, found, strict=False)]
     moved = [*descent, *found[len(descent) :]]
     return float(value), dict(zip([*parameters, *updates], moved, strict=True))
