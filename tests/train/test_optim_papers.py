@@ -157,10 +157,21 @@ def test_the_slip_of_the_sign_in_adagrad_is_no_number() -> None:
     assert w.value == pytest.approx(1 - 1e-6 / np.sqrt(1e-12 + 1e-8), rel=1e-14)
 
 
+def test_a_constant_gradient_in_the_form_of_graves() -> None:
+    """Its variance is 0 but for rounding, so that ε decides: η g / √ε a step, no more."""
+    w = eg.parameter("w", init=1.0)
+    rule = o.RMSprop(1e-4, 0.99, momentum=None, variant="graves")
+    step = eg.function([], None, rule.updates(0.1 * w))
+    walk = []
+    for _ in range(3000):
+        step()
+        walk.append(w.value.item())
+    steps = -np.diff(walk)[1500:]
+    np.testing.assert_allclose(steps, 1e-4 * 0.1 / 1e-4**0.5, rtol=0.01)
+
+
 @pytest.mark.parametrize("epsilon_inside", [False, True])
-def test_a_constant_gradient_does_not_blow_centered_rmsprop_up(
-    epsilon_inside: bool,
-) -> None:
+def test_the_variance_of_a_constant_gradient_has_a_root(epsilon_inside: bool) -> None:
     """n - m² rounds to below 0 there; the clamp keeps the root a number."""
     w = eg.parameter("w", (4,), init=1.0, dtype="float64")
     value = (np.array([0.1, 1.0, 3.0, 1e3]) * w).sum()

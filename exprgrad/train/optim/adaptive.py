@@ -97,8 +97,9 @@ class RMSprop(Optimizer):
     Tieleman and Hinton 2012, lecture 6e of Neural networks for machine learning, with ρ
     = 0.9 and no ε. `centered` takes the variance in place of the mean of squares
     (Graves 2013, Generating sequences, equations 38 to 41, variant "graves"); rounding
-    cannot take it below 0 here. PyTorch has ε outside the root, Keras and Optax inside.
-    `momentum` None keeps no velocity.
+    cannot take it below 0 here. That of a constant gradient is 0, and its step η g / ε,
+    so take an ε as large as Graves'. PyTorch has ε outside the root, Keras and Optax
+    inside. `momentum` None keeps no velocity.
 
     >>> import exprgrad as eg
     >>> print(eg.formula(RMSprop()))
