@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform
@@ -19,13 +20,21 @@ from exprgrad.graph.tensor import Tensor
 
 # The type of a field that is a number, an expression of `step`, or None: left out.
 Hyper = Annotated[Any, "hyper-parameter"]
+# The same, where a number is from 0 on; and where it is from 0 to below 1.
+Amount = Annotated[Any, "hyper-parameter from 0"]
+Fading = Annotated[Any, "hyper-parameter from 0 to below 1"]
 # The type of a field that chooses between formulas, and is compiled into the step.
 Option = Annotated[Any, "option"]
 
 # Names of sources, and what each sets; the first is the default.
 Variants = Mapping[str, Mapping[str, Any]]
 
-_KINDS = {"Hyper": Hyper, "Option": Option}
+_KINDS = {"Hyper": Hyper, "Amount": Amount, "Fading": Fading, "Option": Option}
+# The numbers that a kind may be: in words, the least, and what they are below.
+_RANGES = {
+    "Amount": ("from 0 on", 0.0, math.nan),
+    "Fading": ("from 0 to below 1", 0.0, 1.0),
+}
 
 
 class _Field:
@@ -57,7 +66,8 @@ class Part:
     expression of `eg.step` is a schedule; there, `step` is the number of updates that
     this part has made. None, where the class says so, leaves a term out of the formula.
 
-    A field annotated `Option` is an argument by name that chooses between formulas.
+    A field annotated `Amount` or `Fading` is one whose number is from 0 on, or from 0 to
+    below 1. `Option` is an argument by name that chooses between formulas.
     `variants` names sources and what they set: `Adam(variant="keras")`.
     """
 
@@ -72,7 +82,7 @@ class Part:
             if kind:
                 default = cls.__dict__.get(name, inspect.Parameter.empty)
                 setattr(cls, name, _Field(name, kind, default))
-                known = "fields" if kind == "Hyper" else "options"
+                known = "options" if kind == "Option" else "fields"
                 setattr(cls, known, tuple(dict.fromkeys([*getattr(cls, known), name])))
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
 
@@ -181,33 +191,47 @@ class Part:
         super().__setattr__(name, value)
 
     def _assign(self, name: str, value: Any) -> None:
-        known = self._hypers.get(name)
-        is_new = name not in self._hypers and name in self.fields
         if isinstance(value, Tensor):
-            self._require(is_new, name)
+            self._require_new(name)
             expression = astype(value, dtypes.float64)
             image = replaced([expression], {step: self._count})
             self._hypers[name] = image[expression]
         elif value is None and self._may_be_left_out(name):
-            self._require(is_new, name)
+            self._require_new(name)
             self._hypers[name] = None
         elif np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
             raise GraphError(
                 f"{name} of {type(self).__name__} is a number or an expression of "
                 f"eg.step, not {value!r}"
             )
-        elif known is not None and known.op == "state":
+        else:
+            self._assign_number(name, value)
+
+    def _assign_number(self, name: str, value: float) -> None:
+        known = self._hypers.get(name)
+        if name in self.fields:
+            self._require_in_range(name, value)
+        if known is not None and known.op == "state":
             known.value = value
         else:
-            self._require(is_new, name)
+            self._require_new(name)
             self._hypers[name] = state(name, (), float(value), dtypes.float64)
+
+    def _require_in_range(self, name: str, value: float) -> None:
+        kind = inspect.getattr_static(type(self), name).kind
+        if kind in _RANGES:
+            words, least, below = _RANGES[kind]
+            if not value >= least or value >= below:
+                raise GraphError(
+                    f"{name} of {type(self).__name__} is a number {words}, not {value!r}"
+                )
 
     def _may_be_left_out(self, name: str) -> bool:
         rows = [row[name] for row in self.variants.values() if name in row]
         return None in (getattr(type(self), name), *rows)
 
-    def _require(self, is_new: bool, name: str) -> None:
-        if not is_new:
+    def _require_new(self, name: str) -> None:
+        if name in self._hypers or name not in self.fields:
             raise GraphError(
                 f"{name} of {type(self).__name__} is compiled into the step; only a "
                 f"number can be set, in place of a number. Make the optimizer with "

@@ -44,14 +44,17 @@ def planned(
     shuffle: bool | Order,
     callbacks: tuple[Callback, ...],
     check_finite: bool,
+    searches: bool,
 ) -> Plan:
     """The plan of a `fit` of `program`; data may have arrays for all of `names`.
 
-    `held_out` is the part of the rows that validates, and the seed that draws it.
+    `held_out` is the part of the rows that validates, and the seed that draws it;
+    `searches` says whether the optimizer compares the losses of two steps.
     Raises `InputError` for what does not fit.
     """
     if not isinstance(epochs, int) or epochs < 1:
         raise InputError(f"epochs is an integer from 1, not {epochs!r}")
+    _require_made(callbacks)
     source = read(program.inputs, data, "the data", check_finite, names)
     validation: Table | Batches | None = None
     if held_out[0] and validation_data is not None:
@@ -68,9 +71,23 @@ def planned(
     if isinstance(source, Table):
         size = checked_batch_size(batch_size, len(source))
         order.check(source.height)
+        if searches and size < len(source):
+            raise InputError(
+                f"a search along a line compares the losses of two steps, which are of "
+                f"the same rows with batch_size=None, not with {size} of {len(source)}"
+            )
     elif isinstance(shuffle, Order):
         raise InputError(
             f"an order needs data in arrays: batches come in their own, which "
             f"{type(shuffle).__name__} cannot change"
         )
     return Plan(source, validation, epochs, size, order, callbacks, check_finite)
+
+
+def _require_made(callbacks: tuple[Callback, ...]) -> None:
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise InputError(
+                f"a callback is made by a call, as EarlyStopping(patience=5), not "
+                f"{callback!r}"
+            )

@@ -84,9 +84,9 @@ class Trainer:
         precision: str = "float32",
     ) -> None:
         if not isinstance(optimizer, Optimizer):
-            given = type(optimizer).__name__
             raise GraphError(
-                f"the optimizer is one of eg.optim or your own, not {given}"
+                f"the optimizer is one of eg.optim or your own, made by a call as "
+                f"Adam(1e-3), not {optimizer!r}"
             )
         self.outputs = scalars(loss, metrics or {})
         self.loss = loss
@@ -148,6 +148,7 @@ class Trainer:
             shuffle=shuffle,
             callbacks=(ProgressBar(progress), *callbacks),
             check_finite=check_finite,
+            searches=self.optimizer.searches,
         )
         before = {s: s.value.copy() for s in program.changeable}
         epoch = self.epoch

@@ -36,6 +36,13 @@ WRONG = [
         lambda: o.SGD(rate=0.1),
         "got an unexpected keyword argument 'rate'; its hyper-parameters",
     ),
+    (lambda: o.Adam(beta1=1.0), "beta1 of Adam is a number from 0 to below 1, not 1.0"),
+    (lambda: o.Adam(epsilon=-1e-8), "epsilon of Adam is a number from 0 on, not -1e-08"),
+    (lambda: o.MaxNorm(-1), "bound of MaxNorm is a number from 0 on, not -1"),
+    (
+        lambda: change(o.ClipByNorm(), "limit", float("nan")),
+        "limit of ClipByNorm is a number from 0 on, not nan",
+    ),
     (lambda: o.SGD("fast"), "is a number or an expression of eg.step, not 'fast'"),
     (lambda: o.SGD(None), "learning_rate of SGD is a number or an expression"),
     (
@@ -74,6 +81,10 @@ WRONG = [
     (
         lambda: o.Groups((o.LBFGS(line_search="wolfe"), [W]), (PLAIN, [B])).updates(BOTH),
         "compares losses, which other groups change, too; give all parameters that move",
+    ),
+    (
+        lambda: o.LBFGS(line_search="wolfe").updates(LOSS * eg.random.uniform(())),
+        "compares the losses of two steps, but this loss draws new random numbers",
     ),
     (
         lambda: change(o.LBFGS(), "history_size", 5),

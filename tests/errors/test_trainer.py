@@ -19,8 +19,8 @@ def normalised():
 
 
 WRONG = [
-    (lambda: eg.Trainer(LOSS, "adam"), "is one of eg.optim or your own, not str"),
-    (lambda: eg.Trainer(LOSS, eg.optim.Adam), "is one of eg.optim or your own, not type"),
+    (lambda: eg.Trainer(LOSS, "adam"), "made by a call as Adam(1e-3), not 'adam'"),
+    (lambda: eg.Trainer(LOSS, eg.optim.Adam), "made by a call as Adam(1e-3), not <class"),
     (lambda: eg.Trainer(LOSS, SGD, metrics={"loss": LOSS}), "a metric may not be called loss"),
     (lambda: eg.Trainer(LOSS, SGD, metrics=[LOSS]), "metrics map names to expressions; list"),
     (
@@ -49,6 +49,17 @@ def test_trainers(wrong, rules):
 def test_two_kinds_of_validation():
     with fails(InputError, "exclude each other"):
         trainer().fit(DATA, batch_size=2, validation_split=0.5, validation_data=DATA)
+
+
+def test_a_callback_that_was_not_made():
+    with fails(InputError, "made by a call, as EarlyStopping(patience=5), not <class"):
+        trainer().fit(DATA, batch_size=2, callbacks=[eg.EarlyStopping])
+
+
+def test_a_search_along_a_line_over_mini_batches():
+    search = eg.Trainer(LOSS, eg.optim.LBFGS(line_search="wolfe"))
+    with fails(InputError, "of the same rows with batch_size=None, not with 2 of"):
+        search.fit(DATA, batch_size=2)
 
 
 class Breaks(eg.Callback):

@@ -23,7 +23,7 @@ RULES = [
     "Nadam(0.01)",
     "Adamax(0.01)",
     "Lion(0.01)",
-    "LBFGS(0.01, history_size=2)",
+    "LBFGS(0.01, epsilon=1e9, history_size=2)",  # of other batches no pair is taken
     "Chain(GradientNoise(), ClipByValue(), ClipByNorm(), L2(), SGD(0.01), WeightDecay(), EMA())",
     "Chain(SGD(0.01), PolyakAverage())",
 ]

@@ -1,6 +1,6 @@
 """Optimizers, each its paper's update in the user's own language, and what joins them."""
 
-from exprgrad.train.hyper import Hyper, Option
+from exprgrad.train.hyper import Amount, Fading, Hyper, Option
 from exprgrad.train.optim.adam import Adam, Adamax, AdamW, Nadam
 from exprgrad.train.optim.adaptive import Adadelta, Adagrad, RMSprop
 from exprgrad.train.optim.average import EMA, PolyakAverage
@@ -42,5 +42,7 @@ __all__ = [
     "GradientTransform",
     "ParameterTransform",
     "Hyper",
+    "Amount",
+    "Fading",
     "Option",
 ]

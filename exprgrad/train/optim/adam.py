@@ -8,7 +8,7 @@ from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.elementwise import abs, expm1, log, maximum, pow, sqrt
 from exprgrad.graph.elementwise import constant as fixed
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper, Option, Variants
+from exprgrad.train.hyper import Amount, Fading, Hyper, Option, Variants
 from exprgrad.train.rule import Optimizer, Updates
 
 
@@ -33,9 +33,9 @@ class Adam(Optimizer):
     """
 
     learning_rate: Hyper = 1e-3
-    beta1: Hyper = 0.9
-    beta2: Hyper = 0.999
-    epsilon: Hyper = 1e-8
+    beta1: Fading = 0.9
+    beta2: Fading = 0.999
+    epsilon: Amount = 1e-8
     amsgrad: Option = False
     epsilon_hat: Option = False
     corrected_maximum: Option = False
@@ -64,10 +64,10 @@ class AdamW(Optimizer):
     """
 
     learning_rate: Hyper = 1e-3
-    beta1: Hyper = 0.9
-    beta2: Hyper = 0.999
-    epsilon: Hyper = 1e-8
-    weight_decay: Hyper = 1e-2
+    beta1: Fading = 0.9
+    beta2: Fading = 0.999
+    epsilon: Amount = 1e-8
+    weight_decay: Amount = 1e-2
     amsgrad: Option = False
     epsilon_hat: Option = False
     corrected_maximum: Option = False
@@ -99,10 +99,10 @@ class Nadam(Optimizer):
     """
 
     learning_rate: Hyper = 2e-3
-    beta1: Hyper = 0.9
-    beta2: Hyper = 0.999
-    epsilon: Hyper = 1e-8
-    momentum_decay: Hyper = 0.004
+    beta1: Fading = 0.9
+    beta2: Fading = 0.999
+    epsilon: Amount = 1e-8
+    momentum_decay: Amount = 0.004
     variants: ClassVar[Variants] = {
         "pytorch": {},
         "optax": {"learning_rate": 1e-3, "momentum_decay": None},
@@ -156,9 +156,9 @@ class Adamax(Optimizer):
     """
 
     learning_rate: Hyper = 2e-3
-    beta1: Hyper = 0.9
-    beta2: Hyper = 0.999
-    epsilon: Hyper = 1e-8
+    beta1: Fading = 0.9
+    beta2: Fading = 0.999
+    epsilon: Amount = 1e-8
     epsilon_inside: Option = True
     variants: ClassVar[Variants] = {
         "pytorch": {},

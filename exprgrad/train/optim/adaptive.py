@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from exprgrad.graph.elementwise import maximum, sqrt
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper, Option, Variants
+from exprgrad.train.hyper import Amount, Fading, Hyper, Option, Variants
 from exprgrad.train.optim.descent import pushed
 from exprgrad.train.rule import Optimizer, Updates
 
@@ -30,7 +30,7 @@ class Adagrad(Optimizer):
     """
 
     learning_rate: Hyper = 0.01
-    epsilon: Hyper = 1e-10
+    epsilon: Amount = 1e-10
     epsilon_inside: Option = False
     initial: Option = 0.0
     variants: ClassVar[Variants] = {
@@ -68,8 +68,8 @@ class Adadelta(Optimizer):
     """
 
     learning_rate: Hyper = 1.0
-    rho: Hyper = 0.9
-    epsilon: Hyper = 1e-6
+    rho: Fading = 0.9
+    epsilon: Amount = 1e-6
     variants: ClassVar[Variants] = {
         "pytorch": {},
         "optax": {},
@@ -113,9 +113,9 @@ class RMSprop(Optimizer):
     """
 
     learning_rate: Hyper = 0.01
-    rho: Hyper = 0.99
-    epsilon: Hyper = 1e-8
-    momentum: Hyper = None
+    rho: Fading = 0.99
+    epsilon: Amount = 1e-8
+    momentum: Amount = None
     centered: Option = False
     epsilon_inside: Option = False
     rate_inside: Option = False

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from exprgrad.errors import GraphError, Where, user_line
 from exprgrad.graph.elementwise import equal, maximum, where
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper
+from exprgrad.train.hyper import Fading, Hyper
 from exprgrad.train.rule import Updates
 from exprgrad.train.transform import ParameterTransform
 
@@ -104,7 +104,7 @@ class EMA(_Average):
     EMA(decay=0.999)
     """
 
-    decay: Hyper = 0.999
+    decay: Fading = 0.999
 
     def weight(self) -> Tensor:
         """1 - decay, and 1 at the first update."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exprgrad.graph.tensor import Tensor
 from exprgrad.nn.weights import max_norm
-from exprgrad.train.hyper import Hyper
+from exprgrad.train.hyper import Amount
 from exprgrad.train.rule import Updates
 from exprgrad.train.transform import ParameterTransform
 
@@ -25,7 +25,7 @@ class MaxNorm(ParameterTransform):
            [0.8]], dtype=float32)
     """
 
-    bound: Hyper = 3.0
+    bound: Amount = 3.0
 
     def after(self, parameter: Tensor, new: Tensor, rate: Tensor) -> Updates:
         """θ' min(1, bound / ‖θ'‖)"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper
+from exprgrad.train.hyper import Amount
 from exprgrad.train.rule import Updates
 from exprgrad.train.transform import GradientTransform, ParameterTransform
 
@@ -20,7 +20,7 @@ class L2(GradientTransform):
     θ' = θ - η * g'
     """
 
-    weight_decay: Hyper = 1e-4
+    weight_decay: Amount = 1e-4
 
     def change(self, parameter: Tensor, gradient: Tensor) -> Tensor:
         """g + λ θ"""
@@ -39,7 +39,7 @@ class WeightDecay(ParameterTransform):
     θ' = θ - η * g - η * λ * θ
     """
 
-    weight_decay: Hyper = 1e-2
+    weight_decay: Amount = 1e-2
 
     def after(self, parameter: Tensor, new: Tensor, rate: Tensor) -> Updates:
         """θ' - η λ θ"""

@@ -8,7 +8,7 @@ from exprgrad.errors import GraphError
 from exprgrad.graph.dtype import float64
 from exprgrad.graph.elementwise import equal, sqrt, where
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper, Option, Variants
+from exprgrad.train.hyper import Amount, Hyper, Option, Variants
 from exprgrad.train.rule import Optimizer, Updates
 
 
@@ -53,7 +53,7 @@ class Momentum(Optimizer):
     """
 
     learning_rate: Hyper = 0.01
-    momentum: Hyper = 0.9
+    momentum: Amount = 0.9
     dampening: Hyper = None
     rate_inside: Option = False
     variants: ClassVar[Variants] = {
@@ -105,7 +105,7 @@ class Nesterov(Optimizer):
     """
 
     learning_rate: Hyper = 0.01
-    momentum: Hyper = 0.9
+    momentum: Amount = 0.9
     rate_inside: Option = False
     two_point: Option = False
     variants: ClassVar[Variants] = {

@@ -11,7 +11,7 @@ from exprgrad.graph.dtype import float64
 from exprgrad.graph.elementwise import astype, maximum, minimum, pow, sqrt
 from exprgrad.graph.reduction import sum as total
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper
+from exprgrad.train.hyper import Amount, Hyper
 from exprgrad.train.transform import GradientTransform
 
 
@@ -23,7 +23,7 @@ class ClipByValue(GradientTransform):
     Chain(ClipByValue(limit=0.5), SGD(learning_rate=0.01))
     """
 
-    limit: Hyper = 1.0
+    limit: Amount = 1.0
 
     def change(self, parameter: Tensor, gradient: Tensor) -> Tensor:
         """min(max(g, -limit), limit)"""
@@ -42,7 +42,7 @@ class ClipByNorm(GradientTransform):
     array(0.001)
     """
 
-    limit: Hyper = 1.0
+    limit: Amount = 1.0
 
     def gradients(
         self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]
@@ -66,7 +66,7 @@ class GradientNoise(GradientTransform):
     Chain(GradientNoise(variance=0.3, gamma=0.55), SGD(learning_rate=0.1))
     """
 
-    variance: Hyper = 0.01
+    variance: Amount = 0.01
     gamma: Hyper = 0.55
 
     def change(self, parameter: Tensor, gradient: Tensor) -> Tensor:

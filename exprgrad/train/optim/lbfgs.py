@@ -19,8 +19,9 @@ from exprgrad.graph.elementwise import (
     sqrt,
     where,
 )
+from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper, Option
+from exprgrad.train.hyper import Amount, Hyper, Option
 from exprgrad.train.optim.line import MOST, Place, begun, held, tried
 from exprgrad.train.optim.pairs import (
     Memory,
@@ -61,7 +62,7 @@ class LBFGS(Optimizer):
     For `batch_size=None`: gradients of different batches differ by more than the step
     between them, y is noise, γ falls to nothing, and the walk stands still far from a
     minimum. Raises `GraphError` unless m, the `history_size`, is an integer of at least
-    1, and for another `line_search`.
+    1, for another `line_search`, and for a search where the loss draws random numbers.
 
     >>> import exprgrad as eg
     >>> w = eg.parameter("w", (2,), init=[3.0, 1.0])
@@ -72,7 +73,7 @@ class LBFGS(Optimizer):
     """
 
     learning_rate: Hyper = 1.0
-    epsilon: Hyper = 1e-10
+    epsilon: Amount = 1e-10
     history_size: Option = 10
     line_search: Option = None
 
@@ -121,6 +122,11 @@ class LBFGS(Optimizer):
 
     def _tried(self, theta: Vector, g: Vector, slope: Vector, loss: Tensor) -> Updates:
         """The place θ + α d tried: taken, and a new line begun, or another is next."""
+        if any(node.op == "random" for node in walk([loss])):
+            raise GraphError(
+                "a search along a line compares the losses of two steps, but this loss "
+                "draws new random numbers in each"
+            )
         way = [self.state("way", like=p) for p in theta]
         rate, left = self._scalar("rate"), self._scalar("left")
         line, trial = held(self._scalar), Place(rate, loss, dot(g, way))

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from exprgrad.graph.elementwise import sign
 from exprgrad.graph.tensor import Tensor
-from exprgrad.train.hyper import Hyper, Variants
+from exprgrad.train.hyper import Amount, Fading, Hyper, Variants
 from exprgrad.train.rule import Optimizer, Updates
 
 
@@ -24,9 +24,9 @@ class Lion(Optimizer):
     """
 
     learning_rate: Hyper = 1e-4
-    beta1: Hyper = 0.9
-    beta2: Hyper = 0.99
-    weight_decay: Hyper = None
+    beta1: Fading = 0.9
+    beta2: Fading = 0.99
+    weight_decay: Amount = None
     variants: ClassVar[Variants] = {
         "paper": {},
         "optax": {"weight_decay": 1e-3},
