@@ -16,7 +16,7 @@ from exprgrad.graph.state import Initializer
 from exprgrad.graph.tensor import Operand, Tensor
 from exprgrad.nn.batch import batch_norm
 from exprgrad.nn.init import he_normal, ones, zeros
-from exprgrad.nn.norms import group_norm, layer_norm
+from exprgrad.nn.norms import group_norm, instance_norm, layer_norm, rms_norm
 
 
 def dense(x: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
@@ -127,6 +127,19 @@ class Layers:
         make = self._maker("group_norm")
         gamma, beta = make("gamma", shape, ones()), make("beta", shape, zeros())
         return group_norm(x, groups, gamma, beta)
+
+    def instance_norm(self, x: Operand) -> Tensor:
+        """Normalisation of the pixels of each channel, axis 1, of each row."""
+        x = as_tensor(x)
+        shape = self._features("instance_norm", x)
+        make = self._maker("instance_norm")
+        gamma, beta = make("gamma", shape, ones()), make("beta", shape, zeros())
+        return instance_norm(x, gamma, beta)
+
+    def rms_norm(self, x: Operand) -> Tensor:
+        """Normalisation by the root mean square over the last axis."""
+        x = as_tensor(x)
+        return rms_norm(x, self._maker("rms_norm")("gamma", x.shape[-1:], ones()))
 
     def _features(self, name: str, x: Tensor) -> Any:
         if x.ndim < 2:

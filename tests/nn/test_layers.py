@@ -65,6 +65,22 @@ def test_the_network_is_the_formulas_it_spells() -> None:
     np.testing.assert_allclose(value(eg.nn.inference(y), x=data), expected, rtol=1e-6)
 
 
+def test_instances_and_root_mean_squares() -> None:
+    net, x = eg.nn.Layers(0, "float64"), eg.input("x", ("batch", 2, 4, 3), "float64")
+    y = net.rms_norm(net.instance_norm(x))
+    shapes = {name: leaf.shape for name, leaf in net.leaves.items()}
+    assert list(shapes.values()) == [(2,), (2,), (3,)]
+    net["instance_norm1.gamma"].value = [2.0, 3.0]
+    net["instance_norm1.beta"].value = [1.0, -1.0]
+    net["rms_norm1.gamma"].value = [1.0, 0.5, 0.25]
+    data = RNG.normal(size=(5, 2, 4, 3))
+    mean, var = data.mean((2, 3), keepdims=True), data.var((2, 3), keepdims=True)
+    scale, shift = np.array([2.0, 3.0])[:, None, None], np.array([1.0, -1.0])[:, None, None]
+    h = scale * (data - mean) / np.sqrt(var + 1e-5) + shift
+    h = h / np.sqrt((h * h).mean(-1, keepdims=True) + 1e-5) * [1.0, 0.5, 0.25]
+    np.testing.assert_allclose(value(y, x=data), h, rtol=1e-6)
+
+
 def test_first_values_depend_on_seed_and_name() -> None:
     (one, _), (same, _), (other, _) = network(), network(), network(seed=1)
     for name in ("conv1.weight", "dense1.weight"):
@@ -82,5 +98,7 @@ def test_what_does_not_fit() -> None:
         net.conv2d(x, 3, 3)
     with pytest.raises(ShapeError, match=r"batch_norm takes x\[batch, features"):
         net.batch_norm(x)
+    with pytest.raises(ShapeError, match=r"instance_norm takes x\[batch, features"):
+        net.instance_norm(x)
     with pytest.raises(KeyError, match=r"no leaf is called dense1.w; there are: "):
         net["dense1.w"]
