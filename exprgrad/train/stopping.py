@@ -123,7 +123,9 @@ class EarlyStopping(Stopping):
         waited = self.watched.waited
         if waited < self.patience:
             return None
-        return f"no improvement on {self._least()} for {waited} epochs"
+        least = self.watched.min_delta
+        by = f" by more than {least:g}" if least else ""
+        return f"no improvement on {self._least()}{by} for {waited} epochs"
 
 
 class GeneralizationLoss(Stopping):

@@ -68,6 +68,11 @@ def test_early_stopping(values: Any, options: Any, epochs: int, w: float) -> Non
     assert (len(history.epochs), found) == (epochs, w)
 
 
+def test_the_reason_names_the_least_improvement() -> None:
+    stopping, *_ = stopped([5, 4.95, 4.9, 4.85], patience=2, min_delta=0.1)
+    assert "no improvement on 5 of epoch 1 by more than 0.1 for 2 epochs" in stopping.reason
+
+
 def test_accuracy_is_better_when_higher() -> None:
     assert eg.EarlyStopping("val_accuracy").watched.mode == "max"
     assert eg.EarlyStopping("val_loss").watched.mode == "min"
