@@ -16,6 +16,7 @@ from exprgrad.graph.dtype import DType
 from exprgrad.graph.elementwise import astype
 from exprgrad.graph.leaves import state, step
 from exprgrad.graph.mode import replaced
+from exprgrad.graph.show import definitions
 from exprgrad.graph.tensor import Tensor
 
 # The type of a field that is a number, an expression of `step`, or None: left out.
@@ -247,7 +248,8 @@ class Part:
             self._dtype = before
 
     def __repr__(self) -> str:
-        shown = [f"{n}={_shown(h)}" for n, h in self._hypers.items() if h is not None]
+        hypers = {n: h for n, h in self._hypers.items() if h is not None}
+        shown = [f"{name}={self._shown(hyper)}" for name, hyper in hypers.items()]
         row = self._row(self._variant)
         for name, value in self._options.items():
             if value != row.get(name, getattr(type(self), name)):
@@ -255,6 +257,14 @@ class Part:
         if self._variant != next(iter(self.variants), None):
             shown.append(f"variant={self._variant!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _shown(self, hyper: Tensor) -> str:
+        """A hyper-parameter in one line, its own number of updates being `step`."""
+        if hyper.op == "state":
+            return repr(hyper.value.item())
+        image = replaced([hyper], {self._count: step})[hyper]
+        *shared, (_, text) = definitions({"": image})
+        return "; ".join([*(f"{name} = {part}" for name, part in shared), text])
 
 
 def _kind(annotation: Any) -> str | None:
@@ -278,7 +288,3 @@ def _signature(cls: type[Part]) -> inspect.Signature:
         first = next(iter(cls.variants))
         arguments.append(inspect.Parameter("variant", name, default=first))
     return inspect.Signature(arguments)
-
-
-def _shown(hyper: Tensor) -> str:
-    return repr(hyper.value.item()) if hyper.op == "state" else str(hyper)

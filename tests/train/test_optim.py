@@ -124,6 +124,17 @@ def test_a_slot_is_made_once_for_a_parameter_and_name() -> None:
     assert [slot.name for slot in optimizer.slots] == ["a.v", "b.v", "a.u"]
 
 
+def test_a_schedule_is_shown_in_one_line() -> None:
+    rate = eg.schedules.cosine(0.1, 100)
+    shared = eg.exp(rate) * eg.exp(rate) + rate
+    assert repr(eg.optim.SGD(rate)) == (
+        "SGD(learning_rate=0.0 + 0.5 * (0.1 - 0.0) * (1.0 + cos(3.141592653589793 * "
+        "minimum(astype(step, float64) / 100.0, 1.0))))"
+    )
+    assert repr(eg.optim.SGD(shared)).startswith("SGD(learning_rate=t1 = 0.0 + 0.5 * ")
+    assert "\n" not in repr(eg.optim.SGD(shared))
+
+
 def test_a_number_may_change_and_a_schedule_may_not() -> None:
     w = eg.parameter("w", init=1.0)
     plain = eg.optim.SGD(0.25)
