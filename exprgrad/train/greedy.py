@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from exprgrad.errors import GraphError
 from exprgrad.graph.leaves import input
 from exprgrad.graph.tensor import Tensor
 from exprgrad.nn.autoencoder import Autoencoder
@@ -35,7 +36,8 @@ def pretrain(
     The first sees `rows[n, visible]`, each other one the codes that those below it
     give them. `optimizer()` makes an optimizer for each layer, `objective(layer, x)`
     its loss, `layer.objective(x)` when not given; `fit` are arguments of `Trainer.fit`.
-    One step is compiled for each layer. Train the whole stack afterwards.
+    One step is compiled for each layer. Train the whole stack afterwards. Raises
+    `GraphError` for an optimizer in place of what makes one.
 
     Hinton, Osindero and Teh 2006, A fast learning algorithm for deep belief nets;
     Bengio et al. 2007, Greedy layer-wise training of deep networks.
@@ -50,6 +52,11 @@ def pretrain(
     >>> [h.epochs for h in pretrain(both, rows, eg.optim.Adam, epochs=3)]
     [[1, 2, 3], [1, 2, 3]]
     """
+    if not callable(optimizer):
+        raise GraphError(
+            f"each layer has an optimizer of its own, so give what makes one, as lambda: "
+            f"Adam(1e-3), not {optimizer!r}"
+        )
     histories, codes = [], np.asarray(rows)
     for layer in layers:
         x = input("x", ("batch", *layer.weight.shape[:1]), layer.weight.dtype)

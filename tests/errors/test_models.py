@@ -33,6 +33,11 @@ WRONG = [
     (ShapeError, lambda: eg.nn.Autoencoder(W, B, C, W), "leads back by one of (3, 4)"),
     (ShapeError, lambda: eg.nn.Stack([LAYER, RBM]), "f32[4,3] stands on f32[4,3]"),
     (GraphError, lambda: eg.nn.Stack([]), "one layer or more"),
+    (
+        GraphError,
+        lambda: eg.train.pretrain([LAYER], [[0.0] * 4], eg.optim.SGD(0.1)),
+        "give what makes one, as lambda: Adam(1e-3), not SGD(learning_rate=0.1)",
+    ),
     (GraphError, lambda: eg.nn.sparsity(CODE, 1.0), "between 0 and 1, not 1.0"),
     (ShapeError, lambda: eg.nn.running_sparsity(CODE, 0.1, AVERAGE), "not state f32[4]"),
     (ShapeError, lambda: eg.nn.contraction(CODE, W), "not f32[batch,3] and f32[4,3]"),
