@@ -234,6 +234,20 @@ def test_a_trainer_takes_one_compiled_step_and_reports_the_loss_at_the_parameter
     assert int(compiler.COMPILATIONS) - before == 2  # the step, and the loss alone
 
 
+def test_two_fits_are_one_and_a_reset_begins_anew() -> None:
+    x, y = eg.input("x", ("batch", 4), "float64"), eg.input("y", ("batch",), "float64")
+    w = eg.parameter("w", (4,), dtype="float64")
+    loss = eg.softplus(-y * (x @ w)).mean() + 0.005 * (w * w).sum()
+    trainer = eg.Trainer(loss, o.LBFGS(line_search="wolfe"))
+    found = []
+    for fits in ([12], [5, 7]):
+        trainer.reset()
+        for epochs in fits:
+            trainer.fit({"x": record.WIDE, "y": record.Y}, epochs, None)
+        found.append(w.value.tolist())
+    assert found[0] == found[1]
+
+
 def test_a_mean_of_the_parameters_may_stand_beside_it_and_frozen_ones() -> None:
     w, u = eg.parameter("w", init=3.0), eg.parameter("u", init=1.0)
     loss = (w * u - 1) ** 2
