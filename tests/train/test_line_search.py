@@ -18,6 +18,7 @@ from tests.train.record_searches import CASES, STARTS, Rows
 
 RECORDED = json.loads(record.FILE.read_text())
 SEARCHES = ["wolfe", "armijo"]
+ROUNDING = 1e-12  # the loss at a place, and at θ when it has come there, are two sums
 o = eg.optim
 
 
@@ -132,7 +133,7 @@ def test_raw_columns_on_which_a_rate_of_1_fails(search: str) -> None:
     needed = int(np.argmax(np.array(seen) < best.fun + 1e-6))
     found = Walk(loss, np.zeros(31), line_search=search).losses(2 * needed)
     assert best.fun - 1e-9 < found[-1] < best.fun + 1e-6
-    assert (np.diff(found) <= 0).all()
+    assert np.diff(found).max() <= ROUNDING
     assert not Walk(loss, np.zeros(31)).losses(600)[-1] < 1000  # without a search
 
 
@@ -178,7 +179,7 @@ def test_the_rate_is_shortened_where_the_loss_is_no_number() -> None:
     walk = Walk(lambda w: -eg.log(1 - w) - 2 * eg.sqrt(1 - w) - w, 0.5, line_search="wolfe")
     walk.rule.learning_rate = 100.0
     found = walk.losses(60)
-    assert np.isfinite(found).all() and (np.diff(found) <= 0).all()
+    assert np.isfinite(found).all() and np.diff(found).max() <= ROUNDING
     assert found[-1] < found[0]
 
 
@@ -212,7 +213,7 @@ def test_float32_and_parameters_of_several_shapes() -> None:
     loss = eg.astype((w**4 + (w - 1) ** 2).sum(), "float64") + (u * u - 2) ** 2
     step = eg.function([], loss, o.LBFGS(line_search="wolfe").updates(loss))
     found = [float(step()) for _ in range(40)]
-    assert np.diff(found).max() <= 0
+    assert np.diff(found).max() <= 1e-6
     np.testing.assert_allclose(w.value, 0.5897545123, rtol=1e-3)
     assert u.value == pytest.approx(2**0.5, abs=1e-4)
 
@@ -230,7 +231,7 @@ def test_a_trainer_takes_one_compiled_step_and_reports_the_loss_at_the_parameter
         (seen,) = trainer.fit(data, epochs=1, batch_size=None)["loss"]
         assert seen == pytest.approx(reported[-1], rel=1e-12)
         trainer.optimizer.learning_rate = 0.9
-    assert (np.diff(reported) <= 0).all() and reported[-1] < 0.7 * reported[0]
+    assert np.diff(reported).max() <= ROUNDING and reported[-1] < 0.7 * reported[0]
     assert int(compiler.COMPILATIONS) - before == 2  # the step, and the loss alone
 
 

@@ -56,8 +56,8 @@ class LBFGS(Optimizer):
     3.7, by algorithms 3.5 and 3.6; PyTorch's "strong_wolfe"), "armijo" for the first
     alone. The best of 25 places is taken, good or not; where none is below the start,
     the pairs are forgotten. A pair is left out unless s·y is above ε ‖s‖ ‖y‖. The loss
-    of a step is that at θ and never rises; the gradient being taken elsewhere, it costs
-    a second forward pass where it is asked for.
+    of a step is that at θ and never rises, but by rounding; the gradient being taken
+    elsewhere, it costs a second forward pass where it is asked for.
 
     For `batch_size=None`: gradients of different batches differ by more than the step
     between them, y is noise, γ falls to nothing, and the walk stands still far from a
