@@ -52,5 +52,5 @@ def accuracy(network, epochs):
 
 found = {"LeNet": accuracy(lenet, 20), "deeper": accuracy(deeper, 10)}
 print("test accuracy", {name: round(value, 4) for name, value in found.items()})
-# ten seeds: 0.944 to 0.983 and 0.964 to 0.983
+# ten seeds: 0.944 to 0.983 and 0.964 to 0.989
 assert found["LeNet"] > 0.93 and found["deeper"] > 0.95
