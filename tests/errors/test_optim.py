@@ -84,7 +84,11 @@ WRONG = [
     ),
     (
         lambda: o.LBFGS(line_search="wolfe").updates(LOSS * eg.random.uniform(())),
-        "compares the losses of two steps, but this loss draws new random numbers",
+        "but this loss is another in each: it depends on step, by a schedule or by random",
+    ),
+    (
+        lambda: o.LBFGS(line_search="wolfe").updates(LOSS * eg.schedules.cosine(1.0, 9)),
+        "a search along a line compares the losses of two steps, but this loss is another",
     ),
     (
         lambda: change(o.LBFGS(), "history_size", 5),

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import exprgrad as eg
+from exprgrad.graph.evaluate import evaluate
 from exprgrad.runtime import compile as compiler
 from tests.train import record_searches as record
 from tests.train.record_searches import CASES, STARTS, Rows
@@ -247,6 +248,16 @@ def test_two_fits_are_one_and_a_reset_begins_anew() -> None:
             trainer.fit({"x": record.WIDE, "y": record.Y}, epochs, None)
         found.append(w.value.tolist())
     assert found[0] == found[1]
+
+
+def test_random_numbers_that_stay_are_part_of_the_loss() -> None:
+    """Of a step of their own, as data are: 40 rows drawn once and for all."""
+    rows = eg.random.normal((40, 3), step=0, seed=1, dtype="float64")
+    walk = Walk(lambda w: ((rows @ w - 1) ** 2).mean(), np.zeros(3), line_search="wolfe")
+    walk.losses(30)
+    (data,) = evaluate([rows])
+    sure = np.linalg.lstsq(data, np.ones(40), rcond=None)[0]
+    np.testing.assert_allclose(walk.w.value, sure, rtol=1e-6)
 
 
 def test_a_mean_of_the_parameters_may_stand_beside_it_and_frozen_ones() -> None:

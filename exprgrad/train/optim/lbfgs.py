@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exprgrad.errors import GraphError
+from exprgrad.graph import leaves
 from exprgrad.graph.dtype import float64
 from exprgrad.graph.elementwise import (
     abs,
@@ -62,7 +63,7 @@ class LBFGS(Optimizer):
     For `batch_size=None`: gradients of different batches differ by more than the step
     between them, y is noise, γ falls to nothing, and the walk stands still far from a
     minimum. Raises `GraphError` unless m, the `history_size`, is an integer of at least
-    1, for another `line_search`, and for a search where the loss draws random numbers.
+    1, for another `line_search`, and for a search where the loss depends on `eg.step`.
 
     >>> import exprgrad as eg
     >>> w = eg.parameter("w", (2,), init=[3.0, 1.0])
@@ -122,10 +123,12 @@ class LBFGS(Optimizer):
 
     def _tried(self, theta: Vector, g: Vector, slope: Vector, loss: Tensor) -> Updates:
         """The place θ + α d tried: taken, and a new line begun, or another is next."""
-        if any(node.op == "random" for node in walk([loss])):
+        changing = {leaves.step, leaves.epoch} & set(walk([loss]))
+        if changing:
             raise GraphError(
-                "a search along a line compares the losses of two steps, but this loss "
-                "draws new random numbers in each"
+                f"a search along a line compares the losses of two steps, but this loss "
+                f"is another in each: it depends on {changing.pop().name}, by a schedule or "
+                f"by random numbers"
             )
         way = [self.state("way", like=p) for p in theta]
         rate, left = self._scalar("rate"), self._scalar("left")
