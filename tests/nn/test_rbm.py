@@ -226,11 +226,12 @@ def test_the_first_bias_is_the_log_odds_of_the_data() -> None:
 
 
 def test_the_steps_of_a_chain_share_their_code() -> None:
-    W, b, c = (eg.parameter(f"shared_{n}", s) for n, s in (("W", (6, 4)), ("b", 6), ("c", 4)))
+    shapes = {"W": (6, 4), "b": 6, "c": 4}
+    rbm = eg.nn.RBM(*(eg.parameter(f"shared_{n}", s) for n, s in shapes.items()))
     v = eg.input("v", ("batch", 6))
 
     def functions(k: int) -> int:
-        step = eg.function([v], eg.nn.RBM(W, b, c).objective(v, k))
+        step = eg.function([v], rbm.objective(v, k))
         return eg.explain(step)["emit"].count("\ndefine ")
 
     assert functions(9) == functions(4)
