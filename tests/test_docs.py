@@ -115,3 +115,12 @@ def test_the_promotion_table_is_that_of_the_code() -> None:
 
 if __name__ == "__main__":
     update_readme()
+
+
+def test_the_site_has_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    blocks = re.findall(r"^```\{toctree\}\n(.*?)^```", index, re.S | re.M)
+    named = [line for block in blocks for line in block.splitlines() if re.fullmatch(r"\w+", line)]
+    pages = {path.stem for path in DOCS} - {"index"}
+    assert pages <= set(named)
+    assert len(named) == len(set(named))
