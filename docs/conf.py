@@ -6,7 +6,8 @@ minutes; `-D draw_pictures=0` takes them as they are.
 
 from __future__ import annotations
 
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -28,4 +29,4 @@ def setup(app: Sphinx) -> None:
 def draw(app: Sphinx) -> None:
     """Every picture of the pages, by the scripts that stand beside them."""
     if app.config.draw_pictures:
-        runpy.run_path(str(Path(app.srcdir) / "pictures"), run_name="__main__")
+        subprocess.run([sys.executable, str(Path(app.srcdir) / "pictures")], check=True)

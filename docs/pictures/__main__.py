@@ -1,14 +1,16 @@
 """Draws every picture of the pages: python docs/pictures
 
-Needs matplotlib and scikit-learn; each script that it runs draws those of one page.
+Needs matplotlib and scikit-learn; each script draws those of one page, in a process of
+its own, so that none changes another's random numbers.
 """
 
 from __future__ import annotations
 
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     for script in sorted(Path(__file__).parent.glob("*.py")):
         if script.name not in ("__main__.py", "tiles.py"):
-            runpy.run_path(str(script), run_name="__main__")
+            subprocess.run([sys.executable, str(script)], check=True)
