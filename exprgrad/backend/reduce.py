@@ -151,8 +151,7 @@ def _loops(
         return _pairs(state, axis, level, totals)
     start, stop, node = limited(state.scope, state.node, axis, level)
     state = replace(state, node=node)
-    steps = level.code.function.module.steps
-    if steps > 1 and not rest and (start, stop) == ("0", n) and _is_long(state, axis):
+    if not rest and (start, stop) == ("0", n) and (steps := _steps_of(state, axis, level)) > 1:
         return _in_rounds(state, axis, level, totals, steps)
     loop = open_loop(level, axis, (start, stop, 1), Bound(""), _carried(state, totals))
     inner = _loops(state, rest, loop.level, _grouped(state, loop.names))
@@ -183,9 +182,11 @@ def _pairs(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> l
     return totals if even == n else _steps(state, axis, level, totals, (even, n), 1)
 
 
-def _is_long(state: Reduction, axis: Axis) -> bool:
-    """Whether counting takes time from the products of a tile."""
-    return len(state.points) >= TILE and typical(axis.extent) >= LONG
+def _steps_of(state: Reduction, axis: Axis, level: Level) -> int:
+    """How many steps a round has: several where counting takes time from the products."""
+    target = level.code.function.module.target
+    large = len(state.points) >= TILE and typical(axis.extent) >= LONG
+    return target.steps if target is not None and large else 1
 
 
 def _in_rounds(

@@ -86,11 +86,6 @@ class Module:
         self.declarations: dict[str, str] = {}
         self.functions: list[Function] = []
 
-    @property
-    def steps(self) -> int:
-        """How many steps of a sum stand in a round of its loop."""
-        return self.target.steps if self.target else 1
-
     def declare(self, result: Kind | str, name: str, arguments: str) -> None:
         """Make the external function or intrinsic `name` known."""
         self.declarations[name] = f"declare {result} @{name}({arguments})"
