@@ -67,21 +67,36 @@ def planned(
         validation = read(
             program.inputs, validation_data, "validation_data", check_finite, names
         )
+    if searches:
+        _require_same_rows(source, batch_size, shuffle)
     size, order = 0, as_order(shuffle)
     if isinstance(source, Table):
         size = checked_batch_size(batch_size, len(source))
         order.check(source.height)
-        if searches and size < len(source):
-            raise InputError(
-                f"a search along a line compares the losses of two steps, which are of "
-                f"the same rows with batch_size=None, not with {size} of {len(source)}"
-            )
     elif isinstance(shuffle, Order):
         raise InputError(
             f"an order needs data in arrays: batches come in their own, which "
             f"{type(shuffle).__name__} cannot change"
         )
     return Plan(source, validation, epochs, size, order, callbacks, check_finite)
+
+
+def _require_same_rows(
+    source: Table | Batches, batch_size: int | None, shuffle: bool | Order
+) -> None:
+    """Of a search along a line, which compares the losses of two steps."""
+    if not isinstance(source, Table):
+        given = "data in batches"
+    elif isinstance(shuffle, Order):
+        given = f"rows by {type(shuffle).__name__}"
+    elif batch_size is not None and checked_batch_size(batch_size, len(source)) < len(source):
+        given = f"{batch_size} of {len(source)}"
+    else:
+        return
+    raise InputError(
+        f"a search along a line compares the losses of two steps, which are of the same "
+        f"rows with batch_size=None, not with {given}"
+    )
 
 
 def _require_made(callbacks: tuple[Callback, ...]) -> None:

@@ -60,6 +60,12 @@ def test_a_search_along_a_line_over_mini_batches():
     search = eg.Trainer(LOSS, eg.optim.LBFGS(line_search="wolfe"))
     with fails(InputError, "of the same rows with batch_size=None, not with 2 of"):
         search.fit(DATA, batch_size=2)
+    with fails(InputError, "of the same rows with batch_size=None, not with data in batches"):
+        search.fit([DATA])
+    size = len(next(iter(DATA.values())))
+    rows = eg.order.Weighted(np.arange(1.0, size + 1))
+    with fails(InputError, "not with rows by Weighted"):
+        search.fit(DATA, batch_size=None, shuffle=rows)
 
 
 class Breaks(eg.Callback):
