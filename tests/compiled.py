@@ -67,7 +67,8 @@ def native(
         np.full([sizes.evaluate(n, known) for n in b.shape], FRESH, b.dtype.numpy)
         for b in program.compiled.outputs
     ]
-    program.run(arrays, known, outputs, threads=threads)
+    inputs = [arrays[node] for node in program.inputs]
+    program.run(inputs, known, outputs, threads=threads)
     return outputs
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import zlib
 from collections.abc import Callable
 from typing import Protocol
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from exprgrad.errors import GraphError, ShapeError
 from exprgrad.graph.dtype import DType
+from exprgrad.graph.turn import Turn
 
 Array = NDArray[np.generic]
 ALIGNMENT = 64
@@ -72,7 +72,7 @@ class Cell:
         self._dtype = dtype
         self._array: Array | None = None
         # Held by a program that updates states while it reads or writes this one.
-        self.lock = threading.Lock()
+        self.turn = Turn()
 
     @property
     def array(self) -> Array:

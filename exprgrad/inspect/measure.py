@@ -60,7 +60,7 @@ def _of_calls(function: Function, data: Any) -> Measured:
     arrays, dims = _bound(function, data)
     call = function.program.with_clock()
     threads = _threads()
-    inputs, outputs = dict(zip(call.inputs, arrays, strict=True)), call.outputs(dims)
+    inputs, outputs = call.read(arrays), call.outputs(dims)
 
     def run(count: int) -> int:
         for _ in range(count):

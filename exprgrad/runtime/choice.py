@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from exprgrad import config
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+Slice = tuple[int, int, int]  # first step, end, threads
 
 MOST_THREADS = 256  # whatever is asked for
 
@@ -47,12 +49,14 @@ class Choice:
         self._slice = TRIAL
         self._debt = 0.0
 
-    def slices(self, steps: int) -> Iterator[tuple[int, int, int]]:
+    def slices(self, steps: int) -> Iterable[Slice]:
         """(first, end, threads) of each slice; the time between is measured."""
         asked = config.THREADS()
         if asked or self.many == 1:
-            yield 0, steps, min(asked or 1, MOST_THREADS)
-            return
+            return ((0, steps, min(asked or 1, MOST_THREADS)),)
+        return self._measured(steps)
+
+    def _measured(self, steps: int) -> Iterator[Slice]:
         first = 0
         while first < steps:
             threads = self._next()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import ref
@@ -18,6 +17,7 @@ from exprgrad.backend.threads import ENTRY, Pool
 from exprgrad.errors import out_of_range
 from exprgrad.graph import dims as sizes
 from exprgrad.graph.tensor import Tensor
+from exprgrad.graph.turn import Turn
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import plan
 from exprgrad.loop.peak import together
@@ -55,9 +55,8 @@ def address(array: Array) -> int:
 class Place:
     """Where kernels find an input; an array that is given again stands there already."""
 
-    def __init__(self, source: Tensor, slots: tuple[int, ...]) -> None:
-        self.source = source
-        self._slots = slots
+    def __init__(self, slots: Sequence[int]) -> None:
+        self._slots = tuple(slots)
         self._given: Callable[[], Array | None] = lambda: None
 
     def enter(self, array: Array, pointers: memoryview) -> None:
@@ -70,47 +69,24 @@ class Place:
         self._given = ref(array)
 
 
-class Turn:
-    """Locks that are all held within `with`, taken in their order."""
-
-    def __init__(self, locks: Sequence[threading.Lock]) -> None:
-        self._locks = tuple(locks)
-
-    def __enter__(self) -> None:
-        held = 0
-        try:
-            for lock in self._locks:
-                lock.acquire()
-                held += 1
-        except BaseException:
-            self._release(held)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._release(len(self._locks))
-
-    def _release(self, held: int) -> None:
-        for lock in self._locks[:held]:
-            lock.release()
-
-
 class Program:
     """Compiled code with the memory it works in.
 
     Calls from several threads queue up, and so do programs that update states of which
     they share one: no update is lost. A program that only reads states waits for none.
+    `inputs` are those that it reads, in the order in which a run takes their arrays.
     """
 
     def __init__(self, made: Compiled | Kept) -> None:
         self._made = made
         self.linked = made.linked
         tables = self.linked.tables
-        self._turn = Turn([threading.Lock(), *self._shared_locks()])
         self._address = self.linked.library.address("run")
         self._native = ENTRY(self._address)
         self._slots: dict[Buffer, list[int]] = {}
         for slot, buffer in enumerate(b for table in tables.buffers for b in table):
             self._slots.setdefault(buffer, []).append(slot)
+        self._turn = self._own_turn()
         self._buffers = np.zeros(sum(map(len, tables.buffers)) + 1, np.int64)
         self._pointers = self._buffers.data  # written to faster than the array
         self._dims = np.zeros(len(tables.dims) + 1, np.int64)
@@ -125,11 +101,10 @@ class Program:
         self._span: Span | None = None
         self._arena = aligned(0)
         self._placed: Mapping[str, int] | None = None
-        self._inputs = [
-            Place(buffer.source, tuple(slots))
-            for buffer, slots in self._slots.items()
-            if buffer.role == "input" and buffer.source is not None
-        ]
+        read = {b.source: slots for b, slots in self._slots.items() if b.role == "input"}
+        self.inputs = tuple(source for source in read if source is not None)
+        self._places = [Place(read[source]) for source in self.inputs]
+        self._outputs = [self._slots.get(buffer, []) for buffer in tables.outputs]
         self._kept = [self._own(buffer) for buffer in self._slots]
 
     @property
@@ -142,12 +117,13 @@ class Program:
         """What the user should know: slower ways taken, and why."""
         return self.compiled.notes
 
-    def _shared_locks(self) -> list[threading.Lock]:
-        """Those of all states, in one order for all programs, if any is updated."""
-        used = {buffer for table in self.linked.tables.buffers for buffer in table}
-        cells = {b.source.cell for b in used if b.role == "state" and b.source is not None}
-        ordered = sorted(cells, key=lambda cell: cell.number)
-        return [cell.lock for cell in ordered] if self.linked.updated else []
+    def _own_turn(self) -> Turn:
+        """Joined with those of all states, if any is updated."""
+        turn = Turn()
+        for buffer in self._slots if self.linked.updated else ():
+            if buffer.role == "state" and buffer.source is not None:
+                turn.join(buffer.source.cell.turn)
+        return turn
 
     def _enter(self, buffer: Buffer, pointer: int) -> None:
         """Let every kernel that works on a buffer find it."""
@@ -169,7 +145,7 @@ class Program:
 
     def run(
         self,
-        inputs: Mapping[Tensor, Array],
+        inputs: Sequence[Array],
         dims: Mapping[str, int],
         outputs: Sequence[Array],
         span: Span = (0, 1, 0, 0),
@@ -177,15 +153,18 @@ class Program:
     ) -> None:
         """Run once, or run the steps of an epoch that `span` names, into `outputs`.
 
+        `inputs` stand in the order of the program's; nobody changes `dims` any more.
         Raises `IndexOutOfRange` naming the user's line, the index and the size; then no
         state has been written by the step that met it.
         """
         with self._turn:
             self._place(dims)
-            for place in self._inputs:
-                place.enter(inputs[place.source], self._pointers)
-            for buffer, array in zip(self.linked.tables.outputs, outputs, strict=True):
-                self._enter(buffer, address(array))
+            for place, array in zip(self._places, inputs, strict=True):
+                place.enter(array, self._pointers)
+            for slots, array in zip(self._outputs, outputs, strict=True):
+                where = address(array)
+                for slot in slots:
+                    self._pointers[slot] = where
             if span != self._span:
                 self._context[len(TABLES) :] = self._span = span
             if threads == 1:
@@ -197,7 +176,10 @@ class Program:
 
     def _place(self, dims: Mapping[str, int]) -> None:
         """Enter the run-time sizes, and with them the places of the temporaries."""
+        if self._placed is dims:
+            return
         if self._placed == dims:
+            self._placed = dims
             return
         # Until all is entered no sizes are placed: there may be no memory for these.
         self._placed = None
@@ -208,7 +190,7 @@ class Program:
             self._arena = aligned(found.nbytes)
         for buffer, offset in found.offsets.items():
             self._enter(buffer, self._arena.ctypes.data + offset)
-        self._placed = dict(dims)
+        self._placed = dims
 
     def _raise(self, dims: Mapping[str, int]) -> None:
         slots = self._status.reshape(-1, SLOT // self._status.itemsize)[1:, :2].tolist()
@@ -224,6 +206,8 @@ class Call:
     def __init__(self, program: Program, inputs: Sequence[Tensor]) -> None:
         self.program = program
         self.inputs = tuple(inputs)
+        places = {source: place for place, source in enumerate(self.inputs)}
+        self._read = [places[source] for source in program.inputs]
         self._known: dict[tuple[int, ...], tuple[Choice, list[Layout]]] = {}
         self._updated = [state.cell.array for state in program.linked.updated]
 
@@ -247,13 +231,16 @@ class Call:
 
     def run(self, arrays: Sequence[Array], dims: Mapping[str, int]) -> list[Array]:
         """The outputs, in fresh arrays; states are updated in place."""
-        separate = [self._apart(array) for array in arrays]
+        inputs = self.read(arrays)
         outputs = self.outputs(dims)
-        inputs = dict(zip(self.inputs, separate, strict=True))
         choice, _ = self._sized(dims)
         for _, _, threads in choice.slices(1):
             self.program.run(inputs, dims, outputs, threads=threads)
         return outputs
+
+    def read(self, arrays: Sequence[Array]) -> list[Array]:
+        """Those of the arrays that the program reads, in its order."""
+        return [self._apart(arrays[place]) for place in self._read]
 
     def outputs(self, dims: Mapping[str, int]) -> list[Array]:
         """Fresh arrays for the outputs."""

@@ -54,8 +54,9 @@ class Epoch:
         results = [image[node] for node in outputs.values()]
         changes = {state: image[new] for state, new in updates.items()}
         self.program = Program(recall(Request(results, changes, slices)))
-        self._inputs = [(node.name, whole) for node, whole in whole.items()]
+        self._read = [None if node is self._order else node.name for node in self.program.inputs]
         self._sizes = list(_sizes(whole.values()))
+        self._known: tuple[object, dict[str, int]] = (None, {})
         self._types = [b.dtype.numpy for b in self.program.linked.tables.outputs]
         self._choice = Choice(self.program.linked.work({}), WORK_OF_STEP)
 
@@ -91,13 +92,12 @@ class Epoch:
         Gives each output's value of each step. The arrays are read in place. Raises
         `IndexOutOfRange`; steps before the one that met a bad index have been done.
         """
-        arrays = {whole: data[name] for name, whole in self._inputs}
-        arrays[self._order] = order
+        arrays = [order if name is None else data[name] for name in self._read]
         dims = self.dims(data, order, batch_size)
-        records = [np.zeros(last - first, dtype) for dtype in self._types]
+        records = [np.empty(last - first, dtype) for dtype in self._types]
         for start, end, threads in self._choice.slices(last - first):
             span = (first + start, first + end, len(order), batch_size)
-            places = [record[start:] for record in records]
+            places = [record[start:] for record in records] if start else records
             self.program.run(arrays, dims, places, span, threads)
         return dict(zip(self.names, records, strict=True))
 
@@ -105,9 +105,12 @@ class Epoch:
         self, data: Mapping[str, Array], order: NDArray[np.int64], batch_size: int
     ) -> dict[str, int]:
         """The sizes of a step that takes `batch_size` rows."""
-        found = {size: data[name].shape[axis] for size, name, axis in self._sizes}
-        found[ORDER] = len(order)
-        found[self.batch] = min(batch_size, len(order))
+        key = len(order), batch_size, [data[name].shape for _, name, _ in self._sizes]
+        known, found = self._known
+        if known != key:
+            found = {size: data[name].shape[axis] for size, name, axis in self._sizes}
+            found |= {ORDER: len(order), self.batch: min(batch_size, len(order))}
+            self._known = key, found
         return found
 
 

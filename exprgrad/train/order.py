@@ -309,7 +309,12 @@ def arranged(
     """
     random = generator(seed, epoch + 1)
     rows = np.asarray(order.rows(table.rows, epoch, batch_size, random))
-    name = type(order).__name__
+    if order not in _NAMED.values():
+        _require_rows_of(table, rows, type(order).__name__)
+    return np.ascontiguousarray(rows, np.int64)
+
+
+def _require_rows_of(table: Table, rows: Rows, name: str) -> None:
     if rows.ndim != 1 or not rows.size or rows.dtype.kind not in "iu":
         raise InputError(
             f"an order gives one integer a row, and one row at least, but {name} gave "
@@ -324,7 +329,6 @@ def arranged(
             f"an order gives rows that it was given, but {name} gave row "
             f"{rows[wrong.argmax()]}"
         )
-    return np.ascontiguousarray(rows, np.int64)
 
 
 def _count(name: str, n: int) -> int:

@@ -245,20 +245,21 @@ class Total:
 
     def add(self, values: Mapping[str, Any], rows: Any) -> None:
         """Add each of `values`, which are means over `rows` rows."""
-        weights = np.atleast_1d(np.asarray(rows, np.float64))
-        self._rows += int(weights.sum())
+        self._rows += int(np.sum(rows))
         for name, value in values.items():
-            numbers = np.atleast_1d(np.asarray(value, np.float64))
-            self._sums[name] = self._sums.get(name, 0.0) + float(numbers @ weights)
+            added = np.dot(np.asarray(value, np.float64), rows)
+            self._sums[name] = self._sums.get(name, 0.0) + float(added)
 
     def means(self) -> Means:
         """The means so far."""
         return {name: total / self._rows for name, total in self._sums.items()}
 
 
-def _rows_of_steps(n: int, batch_size: int, first: int, end: int) -> NDArray[np.int64]:
-    starts = np.arange(first, end, dtype=np.int64) * batch_size
-    return np.minimum(starts + batch_size, n) - starts
+def _rows_of_steps(n: int, batch_size: int, first: int, end: int) -> NDArray[np.float64]:
+    """How many rows each step takes: `batch_size`, and in the last what is left of `n`."""
+    rows = np.full(end - first, float(batch_size))
+    rows[-1] = min(batch_size, n - (end - 1) * batch_size)
+    return rows
 
 
 def _require_finite(losses: NDArray[np.floating], first: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import exprgrad as eg
+from exprgrad.graph.turn import Turn
 
 CALLS = 300
 
@@ -92,6 +93,36 @@ def test_functions_take_turns_on_a_state() -> None:
     for _ in range(3):
         add(), double()
     assert w.value.tolist() == [14.0] * 3
+
+
+def test_who_waits_for_one_state_waits_for_all_that_are_joined_to_it() -> None:
+    turns = [Turn() for _ in range(4)]
+    others_held: list[bool] = []
+
+    def work(number: int) -> Callable[[], None]:
+        def take() -> None:
+            with turns[number]:
+                others_held.append(turns[0].is_taken())
+
+        return take
+
+    threads = [threading.Thread(target=work(number)) for number in (1, 2)]
+    with turns[0]:
+        turns[1].join(turns[3])
+        joins = threading.Thread(
+            target=lambda: [turns[0].join(turns[n]) for n in (1, 2, 3)] and None
+        )
+        joins.start()
+    joins.join()
+    with turns[3]:
+        for thread in threads:
+            thread.start()
+        assert not others_held
+        assert all(turn.is_taken() for turn in turns)
+    for thread in threads:
+        thread.join()
+    assert others_held == [True, True]
+    assert not any(turn.is_taken() for turn in turns)
 
 
 def test_other_threads_run_during_a_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ class Peer:
 
     def epoch(self, order: Array | None) -> Array:
         found = self.run.run(*self._data(order), self.w.batch or 1, 0, self.w.steps)
-        return found.get("loss", np.zeros(0))
+        return found["loss"] if found else np.zeros(0)
 
     def _data(self, order: Array | None) -> tuple[Arrays, Array]:
         rows = np.arange(self.w.steps) if order is None else order.reshape(-1)
