@@ -21,12 +21,15 @@ from exprgrad.loop import ir
 from exprgrad.loop.contract import LINE
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 
+Hint = tuple[tuple[str, str], ...]
+
 # Rows ahead of the one that is read: about the time that memory takes.
 ROWS = 16
 # Bytes between neighbours from which on the processor's own foresight fails.
 APART = 512
-# In the middle of the cache, to be read.
-HINT = (("i32", "0"), ("i32", "3"), ("i32", "1"))
+# Of a hint to the nearest cache, for data: what they are asked for to be read, and to be
+# written, which takes them away from other processors in the same journey.
+TO_READ, TO_WRITE = ((("i32", w), ("i32", "3"), ("i32", "1")) for w in ("0", "1"))
 
 
 def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
@@ -43,7 +46,7 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
         if plain and isinstance(factor, int) and factor * buffer.dtype.size >= APART:
             here = address(scope, buffer, place, level, point)
             kind = memory_kind(buffer.dtype)
-            _ask(level.code, f"{kind}, ptr {here}, i64 {factor * ROWS}")
+            _ask(level.code, f"{kind}, ptr {here}, i64 {factor * ROWS}", TO_READ)
 
 
 def ask_for_tile(
@@ -51,17 +54,19 @@ def ask_for_tile(
 ) -> None:
     """Ask for what is read at each point of a tile when its sums are known."""
     axes = frozenset(stores[0].axes)
+    written = {store.buffer for store in stores}
     for node in _read_afterwards(stores):
         buffer = node.params[0]
         if buffer not in scope.scheduled.far or not axes <= ir.free_axes(node):
             continue
         vector = level.vector_of(axes)
+        hint = TO_WRITE if buffer in written else TO_READ
         for numbers in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, numbers, strict=True))
             if vector is not None and not _begins_a_line(buffer, *vector, point):
                 continue
             here = address(scope, buffer, ir.offset(node), level, point)
-            _ask(level.code, f"{memory_kind(buffer.dtype)}, ptr {here}, i64 0")
+            _ask(level.code, f"{memory_kind(buffer.dtype)}, ptr {here}, i64 0", hint)
 
 
 def _begins_a_line(buffer: Buffer, axis: Axis, bound: Bound, point: Point) -> bool:
@@ -80,6 +85,6 @@ def _outside_sums(node: Scalar) -> Iterable[Scalar]:
     return () if node.op == "reduce" else node.args
 
 
-def _ask(code: Code, place: str) -> None:
+def _ask(code: Code, place: str, hint: Hint) -> None:
     where = code.op(f"getelementptr {place}")
-    code.call_void("llvm.prefetch.p0", ("ptr", where), *HINT)
+    code.call_void("llvm.prefetch.p0", ("ptr", where), *hint)

@@ -8,8 +8,8 @@ accumulators, and which factors are copied into a panel that stays in the cache.
         for i by 6: c[i.., j..] = sum over k: a[i.., k] * panel[k, j..]
 
 A factor is copied where it runs along the summed axis, so that its elements for a vector
-of results lie apart; where it is so large that each of its rows is on a page of its own
-and it would leave the cache before it is used again; where its rows are such powers of
+of results lie apart; where it is so large that it would leave the cache before it is used
+again; where its rows are such powers of
 two apart that they meet in few places of the cache; and where a tile is no wider than a
 line of the cache: lines that lie apart come one by one, some in two halves, and share few
 places of the cache, while those of a panel follow one another.
@@ -30,8 +30,9 @@ from exprgrad.loop.tile import MANY, Area, tile
 
 # How often each element of a panel has to be used for the copy to be worth its time.
 USES = 12
-# From how many times the cache on a factor is copied although it lies in order.
-LARGE = 1
+# From how many bytes on a factor is copied although it lies in order, where that is half
+# of the cache at least: what fills most of a cache does not stay there as a whole.
+LARGE = 1 << 20
 # What is a large state: such a part of the cache.
 PARTS = 16
 # How many pages may be written before the first is asked for again, and tiles of rows that
@@ -166,8 +167,8 @@ def _is_narrow(machine: Machine) -> bool:
 
 
 def _is_large(factor: Scalar, found: Contraction, machine: Machine) -> bool:
-    nbytes = points(ir.free_axes(factor)) * factor.dtype.size
-    return nbytes >= LARGE * machine.cache_bytes and typical(found.rows.extent) >= 8 * USES
+    large = max(machine.cache_bytes // 2, min(machine.cache_bytes, LARGE))
+    return _nbytes(factor) >= large and typical(found.rows.extent) >= 5 * USES
 
 
 def _crowds(

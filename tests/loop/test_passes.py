@@ -13,8 +13,10 @@ import exprgrad as eg
 from exprgrad.graph.dims import count
 from exprgrad.graph.dtype import float32
 from exprgrad.loop import split
+from exprgrad.loop.cost import Machine
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import ALIGNMENT, Life, plan
+from exprgrad.loop.schedule import schedule
 from tests.compiled import assert_right
 from tests.loop.stages import Stages, stages
 from tests.loop.test_meaning import hold
@@ -115,6 +117,16 @@ def test_a_product_of_several_axes_of_rows_is_one_of_two_loops(shape):
     columns, rows = product.kernel.stores[0].axes
     assert product.of(columns).vector and product.panels[columns]
     assert rows.extent == count(x.shape[:-1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "copied"), [(64, 512, 1), (64, 256, 0), (32, 512, 0)]
+)
+def test_what_fills_half_of_the_cache_is_copied_for_many_rows(rows, columns, copied):
+    x, w = eg.input("x", (rows, 640)), eg.input("w", (640, columns))
+    (kernel,) = stages([x @ w]).ordered
+    product = schedule(kernel, Machine(cache_bytes=1 << 21))
+    assert len(product.panels) == copied
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 21])

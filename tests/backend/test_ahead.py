@@ -1,0 +1,35 @@
+"""Large states are asked for ahead of their use: what is written as well, to be written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import exprgrad as eg
+from exprgrad.backend.jit import named
+from exprgrad.runtime.compile import Request, compile_request
+
+SMALL_CACHE = replace(
+    named("x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma"), cache_bytes=1 << 17
+)
+W = eg.parameter("asked_w", (256, 256), init=eg.init.normal(1.0))
+DECAY = eg.state("asked_decay", (256, 256), init=0.5)
+HINT = re.compile(r"@llvm.prefetch.p0\(ptr %v\d+, i32 (\d), ")
+
+
+def hints(new: eg.Tensor) -> list[str]:
+    """Whether each hint is to read ("0") or to write ("1")."""
+    x, y = eg.input("x", (64, 256)), eg.input("y", (64, 256))
+    compiled = compile_request(Request([], {W: new - 0.1 * (x.T @ y)}), SMALL_CACHE)
+    return HINT.findall(compiled.library.ir)
+
+
+def test_what_is_updated_is_asked_for_to_be_written() -> None:
+    found = hints(W)
+    assert found
+    assert set(found) == {"1"}
+
+
+def test_what_is_read_alone_is_asked_for_to_be_read() -> None:
+    found = hints(W * DECAY)
+    assert found.count("0") == found.count("1") > 0
