@@ -2,6 +2,8 @@
 
     for u < 784: ... b[u, j..]              asks for b[u + 16, j..]: each row is on another
                                             page, where the processor foresees nothing
+    for i: m[i..] = 0.9 * m[i..] + g[i..]   asks for what is 3 KB ahead, which may be on the
+                                            next page: there its foresight begins anew
     W[i.., j..] = W[i.., j..] - rate * sum  asks for W[i.., j..] before it computes the sum
 
 A hint changes no result, and one that points outside of all memory does nothing.
@@ -19,12 +21,15 @@ from exprgrad.backend.text import Code
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.contract import LINE
+from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 
 Hint = tuple[tuple[str, str], ...]
 
 # Rows ahead of the one that is read: about the time that memory takes.
 ROWS = 16
+# Bytes ahead of what is read one after another.
+STREAM = 3072
 # Bytes between neighbours from which on the processor's own foresight fails.
 APART = 512
 # Of a hint to the nearest cache, for data: what they are asked for to be read, and to be
@@ -43,10 +48,23 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
     for axis, bound in level.axes.items():
         factor = place.factor_of(axis)
         plain = bound.lanes == 1 and bound.tile == 1 and isinstance(factor, int)
-        if plain and isinstance(factor, int) and factor * buffer.dtype.size >= APART:
-            here = address(scope, buffer, place, level, point)
-            kind = memory_kind(buffer.dtype)
-            _ask(level.code, f"{kind}, ptr {here}, i64 {factor * ROWS}", TO_READ)
+        if axis is vector[0] and _goes_on(scope, node):
+            ahead = STREAM // buffer.dtype.size
+        elif plain and isinstance(factor, int) and factor * buffer.dtype.size >= APART:
+            ahead = factor * ROWS
+        else:
+            continue
+        here = address(scope, buffer, place, level, point)
+        hint = TO_WRITE if buffer in scope.scheduled.kernel.writes() else TO_READ
+        _ask(level.code, f"{memory_kind(buffer.dtype)}, ptr {here}, i64 {ahead}", hint)
+
+
+def _goes_on(scope: Scope, node: Scalar) -> bool:
+    """Whether memory is gone through from one end to the other: neither in rows that are
+    known at run time alone, nor for tiles of a contraction.
+    """
+    in_order = all(atom.op == "axis" for atom, _ in ir.offset(node).terms)
+    return in_order and not any(map(is_contraction, ir.scalars(scope.scheduled.kernel)))
 
 
 def ask_for_tile(

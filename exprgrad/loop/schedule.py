@@ -133,11 +133,11 @@ def schedule(
         how |= {axis: How(pairs=True) for axis in paired(kernel, vectors, rounded)}
     columns = next((a for a in kernel.stores[0].axes if how.get(a, SERIAL).vector), None)
     found = contraction(kernel.stores, columns) if columns is not None else None
+    asked = frozenset(buffer for buffer in kernel.reads() if buffer in far)
     if found is None:
-        return Scheduled(kernel, how, lanes)
+        return Scheduled(kernel, how, lanes, far=asked)
     kernel, copied = _arranged(kernel, found, how, lanes, machine)
     how |= _blocks(kernel, how, machine)
-    asked = frozenset(buffer for buffer in kernel.reads() if buffer in far)
     return Scheduled(kernel, how, lanes, panels=copied, far=asked)
 
 

@@ -33,3 +33,26 @@ def test_what_is_updated_is_asked_for_to_be_written() -> None:
 def test_what_is_read_alone_is_asked_for_to_be_read() -> None:
     found = hints(W * DECAY)
     assert found.count("0") == found.count("1") > 0
+
+
+def test_what_is_gone_through_is_asked_for_some_lines_ahead() -> None:
+    x = eg.input("asked_x", (1 << 16,))
+    v = eg.state("asked_v", (1 << 16,), init=0.0)
+    ir = compile_request(Request([], {v: 0.9 * v + x}), SMALL_CACHE).library.ir
+    assert set(HINT.findall(ir)) == {"0", "1"}
+    short = eg.input("asked_short", (1 << 10,))
+    ir = compile_request(Request([eg.exp(short)], {}), SMALL_CACHE).library.ir
+    assert not HINT.findall(ir)
+
+
+def test_a_sum_asks_for_what_it_goes_through() -> None:
+    x = eg.input("asked_x", (1 << 16,))
+    ir = compile_request(Request([eg.sum(eg.tanh(x))], {}), SMALL_CACHE).library.ir
+    assert set(HINT.findall(ir)) == {"0"}
+
+
+def test_rows_in_an_order_of_their_own_ask_for_nothing() -> None:
+    table = eg.input("asked_table", (1 << 10, 64))
+    rows = eg.input("asked_rows", (100,), "int64")
+    ir = compile_request(Request([eg.exp(table[rows])], {}), SMALL_CACHE).library.ir
+    assert not HINT.findall(ir)
