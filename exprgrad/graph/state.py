@@ -73,6 +73,8 @@ class Cell:
         self._array: Array | None = None
         # Held by a program that updates states while it reads or writes this one.
         self.turn = Turn()
+        # What gave a loss of this state and its update, which belong together.
+        self.moved_by: str | None = None
 
     @property
     def array(self) -> Array:

@@ -152,7 +152,8 @@ class RBM(Pair):
         """Persistent CD: mean F(v) - mean F(chains after k steps), and their update.
 
         `chains[count, visible]` is a state, which each step moves on: give the updates
-        to the trainer. A small learning rate lets the chains keep up with the model.
+        to the trainer, which refuses a loss of chains that stand still. A small learning
+        rate lets the chains keep up with the model.
         Raises `GraphError` for chains that are no state.
 
         Tieleman 2008, Training restricted Boltzmann machines using approximations to
@@ -170,6 +171,7 @@ class RBM(Pair):
                 f"chains live in a state, such as eg.state('chains', (100, "
                 f"{self.weight.shape[0]})), not in {given}"
             )
+        chains.cell.moved_by = "persistent_objective"
         moved = self.gibbs(chains, k).sample
         return self._gap(v, moved), {chains: moved}
 

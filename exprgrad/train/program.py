@@ -143,13 +143,20 @@ def training_program(
 def _require_followed(
     outputs: Mapping[str, Tensor], updates: Mapping[Tensor, Tensor]
 ) -> None:
-    """Without updates inference would read first values for ever."""
+    """Without updates inference would read first values for ever, and so would chains."""
     for statistic, _ in running_statistics(outputs.values()):
         if statistic not in updates:
             raise GraphError(
                 f"at inference {line_of(statistic)} takes the place of a batch's value, "
                 f"but no step updates it; give the trainer what batch_norm gave: "
                 f"updates=..."
+            )
+    for node in walk([outputs["loss"]]):
+        by = node.cell.moved_by if node.op == "state" else None
+        if by is not None and node not in updates:
+            raise GraphError(
+                f"each step moves on {line_of(node)}, but no update of it was given; "
+                f"give the trainer what {by} gave: updates=..."
             )
 
 

@@ -13,6 +13,7 @@ from scipy.special import log_expit
 from sklearn.neural_network import BernoulliRBM
 
 import exprgrad as eg
+from exprgrad.errors import GraphError
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
 from tests.nn.exact_rbm import Exact, drawn, fresh, made, read, states
@@ -136,6 +137,15 @@ def test_persistent_chains_give_the_gradient_of_the_likelihood(kind: str) -> Non
         expected = -(ends[0].log_p(data).mean() - ends[1].log_p(data).mean()) / (2 * h)
         vh = chains.value[:, i] * exact.p_hidden(chains.value)[:, j]
         assert abs(slope[i, j] - expected) < 5 * vh.std() / np.sqrt(FEW)
+
+
+def test_a_loss_of_chains_that_stand_still_is_refused() -> None:
+    rbm, v = fresh(4, 3), rows_of(4, "float32")
+    loss, updates = rbm.persistent_objective(v, eg.state("still", (10, 4)))
+    data = {"v": states(4).astype("float32")}
+    with pytest.raises(GraphError, match=r"still: .*persistent_objective gave: updates="):
+        eg.Trainer(loss, eg.optim.SGD(0.01)).fit(data)
+    eg.Trainer(loss, eg.optim.SGD(0.01), updates=updates).fit(data, batch_size=8)
 
 
 def bars() -> Any:
