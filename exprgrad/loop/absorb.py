@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.cost import points, visited
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
@@ -74,7 +75,10 @@ def _worth(kernel: Kernel, users: Sequence[Kernel], changed: Sequence[Kernel]) -
 
 def _sites(kernel: Kernel, buffers: set[Buffer]) -> Iterator[Site]:
     """Where a kernel reads from `buffers`."""
-    for node, around in visited(kernel):
+    places = (
+        (node, frozenset(store.axes)) for store in kernel.stores for node in walk(store.index)
+    )
+    for node, around in (*visited(kernel), *places):
         if node.op == "read" and node.params[0] in buffers:
             yield around, node.args
 

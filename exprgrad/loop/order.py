@@ -86,9 +86,11 @@ def _checks_index(kernel: Kernel) -> bool:
 
 
 def _pointwise(kernel: Kernel, new: Buffer, state: Buffer) -> bool:
-    """Whether each point reads the state only where it stores, and not after that."""
+    """Whether each point reads the state only where it stores, and not after that. What
+    is added to it later reads nothing of it.
+    """
     store, *others = (s for s in kernel.stores if s.buffer is new)
-    if others:
+    if not all(other.accumulate for other in others):
         return False
     stored = False
     for axes, run in groupby(kernel.stores, key=lambda s: s.axes):
@@ -121,14 +123,23 @@ def _renamed(kernel: Kernel, buffers: Mapping[Buffer, Buffer]) -> Kernel:
 
 
 def _settled(kernel: Kernel) -> Kernel:
-    """again(x, y)  ->  x: that y is known has been seen to by the sequence."""
+    """again(x, y)  ->  x: that y is known has been seen to by the sequence. What stores
+    an element of a state in its own place does nothing.
+    """
     images: dict[Scalar, Scalar] = {}
     for node in ir.scalars(kernel):
         if node.op == "again":
             images[node] = ir.substitute(node.args[0], images)
-    if not images:
+    needed = [store for store in kernel.stores if not _keeps(store)]
+    if not images and len(needed) == len(kernel.stores):
         return kernel
-    return Kernel(tuple(ir.replaced(store, images, {}) for store in kernel.stores))
+    return Kernel(tuple(ir.replaced(store, images, {}) for store in needed))
+
+
+def _keeps(store: Store) -> bool:
+    value = store.value
+    in_place = value.op == "read" and value.params[0] is store.buffer and not store.accumulate
+    return in_place and ir.read_parts(value)[3] is None and same_place(value, store)
 
 
 def _copy(new: Buffer, state: Buffer) -> Kernel:

@@ -39,6 +39,8 @@ def place(outputs: Iterable[Tensor]) -> set[Tensor]:
             base = _under_views(argument, placed)
             if not _is_memory(base) and cost[base] > 0:
                 placed.add(base)
+        if node.op == "scatter_add" and not _is_memory(node.args[1]):
+            placed.add(node.args[1])  # checked before anything is added in place
         cost[node] = _cost(node, placed, cost)
         length[node] = 1 + sum(length[a] for a in node.args if a not in placed)
         if length[node] > MOST_SCALARS and OPS[node.op].group == "elementwise":

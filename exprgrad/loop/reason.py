@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
+from exprgrad.errors import Where
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.cost import points, typical
-from exprgrad.loop.ir import Axis, Scalar, Store
+from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled
 
 # Loops shorter than this may run one element at a time without being named for it.
@@ -196,7 +197,14 @@ def _gathers(stores: list[Store], along: Axis) -> list[str]:
 
 
 def _line(store: Store) -> str:
-    source = store.buffer.source
-    lines = [node.where for node in reversed(walk([*store.index, store.value]))]
-    where = next(filter(None, [source.where if source else None, *lines]), None)
+    lines = map(_where, reversed(walk([*store.index, store.value])))
+    where = next(filter(None, [_where_made(store.buffer), *lines]), None)
     return f"   ({where})" if where else ""
+
+
+def _where(node: Scalar) -> Where | None:
+    return node.where or (_where_made(node.params[0]) if node.op == "read" else None)
+
+
+def _where_made(buffer: Buffer) -> Where | None:
+    return buffer.source.where if buffer.source is not None else None

@@ -31,9 +31,11 @@ from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.memory import Life, lives
 from exprgrad.loop.order import order
 from exprgrad.loop.pairs import rounded
+from exprgrad.loop.part import part
 from exprgrad.loop.phases import into_phases
 from exprgrad.loop.reason import slow_ways
 from exprgrad.loop.residue import divide, interleave
+from exprgrad.loop.rows import add_rows
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
 from exprgrad.loop.split import split
@@ -155,12 +157,12 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     run.stages.append(Stage("graph", 0.0, lambda: listing(roots)))
     graph = run("simplify", lambda: simplify(erase(roots)), request.listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
-    fused = run("fuse", lambda: fuse(interleave(pieces)), check=check_kernels)
+    fused = run("fuse", lambda: fuse(interleave(add_rows(pieces))), check=check_kernels)
     divided = run("divide", lambda: divide(fused), check=check_kernels)
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
     turned = run("turn", lambda: turn(arranged), check=check_kernels)
     parts = run("split", lambda: absorb(split(cut(turned, machine))), check=check_kernels)
-    lifted = run("lift", lambda: lift(parts, machine), check=check_kernels)
+    lifted = run("lift", lambda: part(lift(parts, machine)), check=check_kernels)
     ordered = run("order", lambda: order(lifted, states), check=check_order)
     halves = rounded(ordered)
     far = far_buffers(ordered, machine)

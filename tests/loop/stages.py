@@ -23,8 +23,10 @@ from exprgrad.loop.lift import lift
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.order import order
 from exprgrad.loop.pairs import rounded
+from exprgrad.loop.part import part
 from exprgrad.loop.phases import into_phases
 from exprgrad.loop.residue import divide, interleave
+from exprgrad.loop.rows import add_rows
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.split import split
 from exprgrad.loop.turn import turn
@@ -83,9 +85,9 @@ def stages(
         buffer: buffers.get(s) or Buffer(s.name, s.shape, s.dtype, "state", s)
         for buffer, s in zip(new, changes, strict=True)
     }
-    fused = fuse(interleave(lowered))
+    fused = fuse(interleave(add_rows(lowered)))
     arranged = arrange(divide(fused), machine, {"batch"})
-    parts = lift(absorb(split(cut(turn(arranged), machine))), machine)
+    parts = part(lift(absorb(split(cut(turn(arranged), machine))), machine))
     ordered = order(parts, states)
     phases = into_phases([schedule(kernel, machine, rounded(ordered)) for kernel in ordered])
     return Stages(lowered, fused, parts, ordered, phases, results, states)
