@@ -51,11 +51,13 @@ class Kind:
         return replace(self, element=element)
 
     def splat(self, value: float | int | bool) -> str:
-        """The constant all of whose lanes are `value`."""
+        """The constant all of whose lanes are `value`.
+
+        >>> Kind("i8", 16).splat(3)
+        'splat (i8 3)'
+        """
         one = literal(self.element, value)
-        if self.lanes == 1:
-            return one
-        return "<" + ", ".join(f"{self.element} {one}" for _ in range(self.lanes)) + ">"
+        return one if self.lanes == 1 else f"splat ({self.element} {one})"
 
 
 def literal(element: str, value: float | int | bool) -> str:
