@@ -87,21 +87,18 @@ def walk(
 
     `into` chooses the arguments of a node that are walked into.
     """
-    order: list[N] = []
-    done: set[N] = set()
+    order: dict[N, None] = {}
     for root in roots:
         stack = [root]
         while stack:
             node = stack[-1]
-            pending = [a for a in into(node) if a not in done] if node not in done else ()
+            pending = [a for a in into(node) if a not in order] if node not in order else ()
             if pending:
                 stack += reversed(pending)
                 continue
             stack.pop()
-            if node not in done:
-                done.add(node)
-                order.append(node)
-    return order
+            order[node] = None
+    return list(order)
 
 
 def transform(roots: Iterable[N], visit: Callable[[N, tuple[N, ...]], N]) -> dict[N, N]:

@@ -64,7 +64,7 @@ def typical(size: Size) -> int:
 
 def points(axes: Iterable[Axis]) -> int:
     """How often the body of loops over `axes` runs."""
-    return prod(typical(axis.extent) for axis in axes)
+    return prod([typical(axis.extent) for axis in axes])
 
 
 def work(kernel: Kernel) -> int:

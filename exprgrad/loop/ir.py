@@ -11,10 +11,10 @@ one object. Nothing in this package knows which machine the loops run on.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain, count
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,14 +27,15 @@ from exprgrad.graph.dtype import DType
 from exprgrad.graph.node import Node, Type, intern, walk
 from exprgrad.graph.tensor import Constant, Tensor
 
-_numbers = itertools.count()
-
 
 class Scalar(Node):
-    """A scalar expression inside a kernel."""
+    """A scalar inside a kernel, with what `free_axes`, `affine` and `offset` find first."""
 
-    __slots__ = ()
+    __slots__ = ("free", "place", "sum")
     args: tuple[Scalar, ...]
+    free: frozenset[Axis]
+    sum: Affine
+    place: Affine
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,13 +60,13 @@ class Buffer:
     dtype: DType
     role: str
     source: Tensor | None = None
-    number: int = field(default_factory=lambda: next(_numbers))
+    number: int = field(default_factory=count().__next__)
 
     def __repr__(self) -> str:
         return self.name
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Store:
     """`for axes: buffer[index] = value`, or `+=` when it accumulates.
 
@@ -83,7 +84,10 @@ class Store:
 
     def place(self) -> Affine:
         """Where in its buffer the store falls, in elements."""
-        return flat(self.buffer.shape if self.view is None else self.view, self.index)
+        if self not in _places:
+            view = self.buffer.shape if self.view is None else self.view
+            _places[self] = flat(view, self.index)
+        return _places[self]
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -107,16 +111,21 @@ class Kernel:
         return {node.params[0]: None for node in nodes}.keys()
 
 
-_scalars: WeakKeyDictionary[Kernel, Sequence[Scalar]] = WeakKeyDictionary()
+_places: WeakKeyDictionary[Store, Affine] = WeakKeyDictionary()
+_scalars: WeakKeyDictionary[Kernel | Store, Mapping[Scalar, None]] = WeakKeyDictionary()
 
 
-def scalars(kernel: Kernel) -> Sequence[Scalar]:
-    """Every scalar of a kernel, arguments before users."""
-    found = _scalars.get(kernel)
+def scalars(whole: Kernel | Store) -> Set[Scalar]:
+    """Every scalar of a kernel or of a store, arguments before users."""
+    found = _scalars.get(whole)
     if found is None:
-        found = tuple(walk(root for s in kernel.stores for root in (*s.index, s.value)))
-        _scalars[kernel] = found
-    return found
+        nodes: Iterable[Scalar] = (
+            walk((*whole.index, whole.value))
+            if isinstance(whole, Store)
+            else chain(*map(scalars, whole.stores))
+        )
+        found = _scalars[whole] = dict.fromkeys(nodes)
+    return found.keys()
 
 
 # Making scalars
@@ -249,24 +258,19 @@ def less_equal(a: Scalar, b: Scalar) -> Scalar:
 
 # Reading scalars
 
-_free: WeakKeyDictionary[Scalar, frozenset[Axis]] = WeakKeyDictionary()
-
 
 def free_axes(node: Scalar) -> frozenset[Axis]:
     """The axes on which the value of `node` depends."""
-    found = _free.get(node)
-    if found is None:
-        for each in walk([node]):
-            if each not in _free:
-                _free[each] = _own_axes(each)
-        found = _free[node]
-    return found
+    if not hasattr(node, "free"):
+        for each in walk([node], lambda n: [a for a in n.args if not hasattr(a, "free")]):
+            object.__setattr__(each, "free", _own_axes(each))
+    return node.free
 
 
 def _own_axes(node: Scalar) -> frozenset[Axis]:
     if node.op == "axis":
         return frozenset(node.params)
-    inner = frozenset().union(*(_free[a] for a in node.args))
+    inner = frozenset().union(*(a.free for a in node.args))
     return inner - set(node.params[1]) if node.op == "reduce" else inner
 
 
@@ -304,17 +308,12 @@ class Affine:
         return total
 
 
-_affine: WeakKeyDictionary[Scalar, Affine] = WeakKeyDictionary()
-_offsets: WeakKeyDictionary[Scalar, Affine] = WeakKeyDictionary()
-
-
 def affine(node: Scalar) -> Affine:
     """`node` as a sum of multiples of axes and of opaque integers."""
-    if node not in _affine:
-        for each in walk([node]):
-            if each not in _affine:
-                _affine[each] = _affine_of(each)
-    return _affine[node]
+    if not hasattr(node, "sum"):
+        for each in walk([node], lambda n: [a for a in n.args if not hasattr(a, "sum")]):
+            object.__setattr__(each, "sum", _affine_of(each))
+    return node.sum
 
 
 def _affine_of(node: Scalar) -> Affine:
@@ -323,9 +322,9 @@ def _affine_of(node: Scalar) -> Affine:
     if node.op == "size":
         return Affine((), node.params[0])
     if node.op == "add":
-        return _affine[node.args[0]] + _affine[node.args[1]]
+        return node.args[0].sum + node.args[1].sum
     if node.op == "multiply":
-        left, right = (_affine[a] for a in node.args)
+        left, right = (a.sum for a in node.args)
         if not right.terms:
             return left * right.offset
         if not left.terms:
@@ -344,10 +343,10 @@ def strides(shape: Shape) -> tuple[Size, ...]:
 
 def offset(node: Scalar) -> Affine:
     """Where in its buffer a read falls, in elements."""
-    if node not in _offsets:
+    if not hasattr(node, "place"):
         _, view, index, _ = read_parts(node)
-        _offsets[node] = flat(view, index)
-    return _offsets[node]
+        object.__setattr__(node, "place", flat(view, index))
+    return node.place
 
 
 def flat(view: Shape, index: Sequence[Scalar]) -> Affine:

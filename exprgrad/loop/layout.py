@@ -218,6 +218,8 @@ def place_in(view: Shape, shape: Shape, axis: int) -> int | None:
 
 def substituted(kernel: Kernel, images: Mapping[Scalar, Scalar]) -> Kernel:
     """A kernel that reads copies."""
+    if images.keys().isdisjoint(ir.scalars(kernel)):
+        return kernel
     return Kernel(tuple(ir.replaced(store, images, {}) for store in kernel.stores))
 
 

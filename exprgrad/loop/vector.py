@@ -10,8 +10,10 @@ stores), and a factor of a contraction may be read from a panel (`contract`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import cache
 from math import inf
+from weakref import WeakKeyDictionary
 
 from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
@@ -23,6 +25,9 @@ from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 # In vector operations: adding up the lanes of a vector.
 HORIZONTAL = 12
 GUARD = 0.7  # making the mask of a guarded read, in vectors read
+
+# Stores are priced along each of their axes, in many orders of others' axes.
+_found: WeakKeyDictionary[Store, list[tuple[Scalar, frozenset[Axis]]]] = WeakKeyDictionary()
 
 
 def element_bytes(kernel: Kernel) -> int:
@@ -81,6 +86,7 @@ def cost(
     total = 0.0
     found = contraction(stores, axis)
     copied = set(panels(found, machine)) if found is not None else set()
+    often = cache(points)
     for store in stores:
         turned = own if found is None else ()
         total += _write(store, axis, turned, lanes) * points(store.axes)
@@ -90,7 +96,7 @@ def cost(
                 if node in copied
                 else _load(node, axis, lanes)
             )
-            total += load * points(around)
+            total += load * often(around)
     return total / (lanes * _filled(axis.extent, lanes))
 
 
@@ -154,20 +160,23 @@ def _from_panel(found: Contraction | None, lanes: int) -> float:
     )
 
 
-def _reads(store: Store) -> Iterable[tuple[Scalar, frozenset[Axis]]]:
+def _reads(store: Store) -> Sequence[tuple[Scalar, frozenset[Axis]]]:
     """Each read under the store, with the axes of all loops around it."""
-    stack = [(store.value, frozenset(store.axes))]
-    seen: set[tuple[Scalar, frozenset[Axis]]] = set()
-    while stack:
-        node, around = stack.pop()
-        if (node, around) in seen:
-            continue
-        seen.add((node, around))
-        if node.op == "read":
-            yield node, around
-        if node.op == "reduce":
-            around = ir.free_axes(node) | set(node.params[1])
-        stack += [(argument, around) for argument in node.args]
+    if store not in _found:
+        stack = [(store.value, frozenset(store.axes))]
+        seen: set[tuple[Scalar, frozenset[Axis]]] = set()
+        _found[store] = found = []
+        while stack:
+            node, around = each = stack.pop()
+            if each in seen:
+                continue
+            seen.add(each)
+            if node.op == "read":
+                found.append(each)
+            if node.op == "reduce":
+                around = ir.free_axes(node) | set(node.params[1])
+            stack += [(argument, around) for argument in node.args]
+    return _found[store]
 
 
 def _filled(extent: Size, lanes: int) -> float:
