@@ -29,6 +29,17 @@ def memory_kind(dtype: DType, lanes: int = 1) -> Kind:
 def address(scope: Scope, buffer: Buffer, place: Affine, level: Level, point: Point) -> str:
     """Where element `place` of a buffer lies, at a point of the tile."""
     element = memory_kind(buffer.dtype)
+    if (buffer, place) not in level.bases:
+        level.bases[buffer, place] = _base(scope, buffer, place, level)
+    pointer, home = level.bases[buffer, place]
+    constant, moving = _apart(scope, place, level, point)
+    for part in moving:
+        pointer, home = _moved(level.code, element, pointer, part), level
+    return _moved(home.code, element, pointer, str(constant))
+
+
+def _base(scope: Scope, buffer: Buffer, place: Affine, level: Level) -> tuple[str, Level]:
+    """The pointer moved by what the axes of all levels add, and the innermost of these."""
     pointer, home = scope.pointer(buffer), scope.root
     done: tuple[Term, ...] = ()
     for each in reversed(list(level.outward())):
@@ -36,10 +47,7 @@ def address(scope: Scope, buffer: Buffer, place: Affine, level: Level, point: Po
         if here:
             done += here
             pointer, home = _stepped(scope, buffer, pointer, each, here, done), each
-    constant, moving = _apart(scope, place, level, point)
-    for part in moving:
-        pointer, home = _moved(level.code, element, pointer, part), level
-    return _moved(home.code, element, pointer, str(constant))
+    return pointer, home
 
 
 def _axis(term: Term) -> Axis | None:

@@ -368,11 +368,8 @@ SPECIAL = {
 
 def _place(node: Scalar, level: Level, point: Point) -> tuple[Level, tuple[object, ...]]:
     """The level where a scalar's value is kept, and under which key."""
-    axes = ir.free_axes(node)
-    home = level.of(axes)
-    if not axes:
-        return home, (node,)
-    return home, (node, *(point.get(axis, 0) for axis in home.tiled(axes)))
+    home, tiles = level.home(ir.free_axes(node))
+    return home, (node, *[point.get(axis, 0) for axis in tiles])
 
 
 def _from_the_front(code: Code, kind: Kind, index: str, size: str) -> str:

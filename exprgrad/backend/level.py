@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from exprgrad.backend.arith import known
 from exprgrad.backend.text import Block, Code
-from exprgrad.loop.ir import Axis
+from exprgrad.loop.ir import Affine, Axis, Buffer
 
 # The mask of a last vector whose lanes are counted when the program runs.
 RUN_TIME = "at run time"
@@ -43,12 +43,16 @@ class Bound:
 
 @dataclass(eq=False)
 class Level:
-    """A place in the nest: the axes bound there, its open code, the values it has."""
+    """A place in the nest: the axes bound there, its open code, the values it has, and,
+    once somebody asked, where values of other axes belong and where buffers are entered.
+    """
 
     code: Code
     parent: Level | None = None
     axes: dict[Axis, Bound] = field(default_factory=dict)
     known: dict[Hashable, tuple[str, int]] = field(default_factory=dict)
+    homes: dict[frozenset[Axis], tuple[Level, tuple[Axis, ...]]] = field(default_factory=dict)
+    bases: dict[tuple[Buffer, Affine], tuple[str, Level]] = field(default_factory=dict)
 
     def outward(self) -> Iterator[Level]:
         """This level and those around it."""
@@ -63,6 +67,13 @@ class Level:
             if level.parent is None or not axes.isdisjoint(level.axes):
                 return level
         raise AssertionError("a level without an outermost one")
+
+    def home(self, axes: frozenset[Axis]) -> tuple[Level, tuple[Axis, ...]]:
+        """The same, and those of `axes` that have several iterations there."""
+        if axes not in self.homes:
+            level = self.of(axes)
+            self.homes[axes] = level, tuple(level.tiled(axes))
+        return self.homes[axes]
 
     def bound(self, axis: Axis) -> Bound:
         """The iterations of `axis` that stand here."""
