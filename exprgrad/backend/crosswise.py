@@ -19,6 +19,9 @@ from exprgrad.backend.scope import Point, Scope
 from exprgrad.backend.text import Code, Kind
 from exprgrad.loop.ir import Axis, Store
 
+# Bits of the parts of a vector within which most instructions move elements.
+PART = 128
+
 
 def store_across(
     scope: Scope,
@@ -72,28 +75,47 @@ def _exists(
 def transpose(code: Code, kind: Kind, rows: list[str]) -> list[str]:
     """The columns of a square of as many rows as a vector has lanes, a power of two.
 
-    Blocks off the diagonal change places: halves first, then halves of the halves.
+    At first the elements of two rows are interleaved within each part of 128 bits, until
+    squares as wide as a part are done, then these change places as wholes: so each shuffle
+    is one instruction without a table.
     """
     lanes = len(rows)
-    half = lanes // 2
-    while half:
-        for n in range(lanes):
-            if not n & half:
-                rows[n], rows[n + half] = _exchanged(code, kind, rows[n], rows[n + half], half)
-        half //= 2
+    part = min(lanes, PART // kind.bits)
+    steps = [1 << n for n in range(lanes.bit_length() - 1)]
+    interleaved = [
+        first + row
+        for start in range(0, lanes, part)
+        for first in range(start, start + part // 2)
+        for row in (0, lanes)
+    ]
+    even = [
+        row + start + n
+        for row in (0, lanes)
+        for start in range(0, lanes, 2 * part)
+        for n in range(part)
+    ]
+    for step in reversed([step for step in steps if step < part]):
+        _exchange(code, kind, rows, step, interleaved, part // 2)
+    for step in steps:
+        if step >= part:
+            _exchange(code, kind, rows, step, even, part)
     return rows
 
 
-def _exchanged(code: Code, kind: Kind, a: str, b: str, half: int) -> tuple[str, str]:
-    """Two rows after the upper blocks of `a` changed places with the lower ones of `b`."""
-    lanes = range(kind.lanes)
-    low = [n if not n & half else kind.lanes + n - half for n in lanes]
-    high = [n + half if not n & half else kind.lanes + n for n in lanes]
-    return _shuffled(code, kind, a, b, low), _shuffled(code, kind, a, b, high)
+def _exchange(
+    code: Code, kind: Kind, rows: list[str], step: int, chosen: list[int], apart: int
+) -> None:
+    """Put what is `chosen` of each two rows into the first, what lies `apart` from that
+    into the second; two rows of the same constant stay.
+    """
+    low, high = _choice(chosen), _choice([n + apart for n in chosen])
+    for n, m in ((n, n + step) for n in range(len(rows)) if not n & step):
+        if rows[n] != rows[m] or rows[n].startswith("%"):
+            both = f"{kind} {rows[n]}, {kind} {rows[m]}"
+            rows[n] = code.op(f"shufflevector {both}, {low}")
+            rows[m] = code.op(f"shufflevector {both}, {high}")
 
 
-def _shuffled(code: Code, kind: Kind, a: str, b: str, chosen: Sequence[int]) -> str:
-    indices = ", ".join(f"i32 {n}" for n in chosen)
-    return code.op(
-        f"shufflevector {kind} {a}, {kind} {b}, <{kind.lanes} x i32> <{indices}>"
-    )
+def _choice(lanes: Sequence[int]) -> str:
+    indices = ", ".join(f"i32 {n}" for n in lanes)
+    return f"<{len(lanes)} x i32> <{indices}>"

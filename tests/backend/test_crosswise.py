@@ -33,3 +33,13 @@ def test_it_reads_and_stores_whole_vectors() -> None:
     x = eg.input("x", (256, 256))
     code = compile_request(Request([x.T], {}), AVX512).library.assembly
     assert not re.search(r"v(p?gather|scatter)", code)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 16), ("float64", 8)])
+def test_a_square_takes_one_instruction_for_each_shuffle(dtype: str, size: int) -> None:
+    x = eg.input("x", (256, 256), dtype=dtype)
+    code = compile_request(Request([x.T], {}), AVX512).library.assembly
+    assert not re.search(r"\tv(perm|blend|mov[sd][lhd]*dup)", code)
+    shuffles = re.findall(r"\tv(?:unpck|shuf|insertf|extractf|movlhps|movhlps)\w+", code)
+    assert shuffles
+    assert len(shuffles) % (size * (size.bit_length() - 1)) == 0
