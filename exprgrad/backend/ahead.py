@@ -56,7 +56,8 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
             continue
         here = address(scope, buffer, place, level, point)
         hint = TO_WRITE if buffer in scope.scheduled.kernel.writes() else TO_READ
-        _ask(level.code, f"{memory_kind(buffer.dtype)}, ptr {here}, i64 {ahead}", hint)
+        there = f"{memory_kind(buffer.dtype)}, ptr {here}, i64 {ahead}"
+        _ask(level.code, level.code.op(f"getelementptr {there}"), hint)
 
 
 def _goes_on(scope: Scope, node: Scalar) -> bool:
@@ -84,7 +85,7 @@ def ask_for_tile(
             if vector is not None and not _begins_a_line(buffer, *vector, point):
                 continue
             here = address(scope, buffer, ir.offset(node), level, point)
-            _ask(level.code, f"{memory_kind(buffer.dtype)}, ptr {here}, i64 0", hint)
+            _ask(level.code, here, hint)
 
 
 def _begins_a_line(buffer: Buffer, axis: Axis, bound: Bound, point: Point) -> bool:
@@ -103,6 +104,5 @@ def _outside_sums(node: Scalar) -> Iterable[Scalar]:
     return () if node.op == "reduce" else node.args
 
 
-def _ask(code: Code, place: str, hint: Hint) -> None:
-    where = code.op(f"getelementptr {place}")
+def _ask(code: Code, where: str, hint: Hint) -> None:
     code.call_void("llvm.prefetch.p0", ("ptr", where), *hint)
