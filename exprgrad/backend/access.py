@@ -6,7 +6,7 @@ there, and what remains between the elements of a tile is a constant offset.
 
 from __future__ import annotations
 
-from exprgrad.backend.arith import INDEX, both, iota, splat
+from exprgrad.backend.arith import INDEX, both, iota, known, splat
 from exprgrad.backend.level import Level
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.text import Code, Kind
@@ -16,6 +16,11 @@ from exprgrad.loop import ir
 from exprgrad.loop.ir import Affine, Axis, Buffer, Scalar, Store
 
 Term = tuple[Scalar, Size]
+
+# The same pointer, of which LLVM does not ask how it grows with a loop. It asks of every
+# address, and the answers took a third of its time: one for each buffer is enough, for
+# within a tile only constants are added to that.
+OPAQUE = "llvm.strip.invariant.group.p0"
 
 
 def memory_kind(dtype: DType, lanes: int = 1) -> Kind:
@@ -65,11 +70,13 @@ def _stepped(
     """The pointer moved by what the axes of one level add; kept there for others."""
     key = ("address", buffer, done)
     if key not in level.known:
-        moved = "0"
+        by = "0"
         for atom, factor in here:
             start = level.axes[atom.params[0]].start
-            moved = level.code.iadd(moved, level.code.imul(start, scope.size(factor)))
-        moved = _moved(level.code, memory_kind(buffer.dtype), pointer, moved)
+            by = level.code.iadd(by, level.code.imul(start, scope.size(factor)))
+        moved = _moved(level.code, memory_kind(buffer.dtype), pointer, by)
+        if known(by) is None:
+            moved = level.code.call("ptr", OPAQUE, ("ptr", moved))
         level.known[key] = (moved, 1)
     return level.known[key][0]
 

@@ -67,3 +67,14 @@ def test_rows_of_the_tile_share_what_is_loaded() -> None:
     loop = hottest(X @ W, AVX512)
     whole = [line for line in loop if re.search(r"\tvmov[au]p.\t", line)]
     assert len(whole) == 4 * AVX512.steps
+
+
+def test_addresses_move_on_and_llvm_is_asked_for_one_of_each_buffer() -> None:
+    loop = hottest(X @ W, AVX512)
+    assert [line for line in loop if re.search(r"\t(imul|lea)", line)] == []
+    text = compile_request(Request([X @ W], {}), AVX512).library.ir
+    kernel = text[: text.index("@run(")]
+    moved = re.findall(r"(%\w+) = getelementptr inbounds float, ptr %\w+, i64 %", kernel)
+    hidden = re.findall(r"@llvm\.strip\.invariant\.group\.p0\(ptr (%\w+)\)", kernel)
+    assert moved
+    assert moved == hidden
