@@ -200,10 +200,16 @@ def store(scope: Scope, target: Store, value: str, level: Level, point: Point) -
     lanes = vector[1].lanes if vector else 1
     kind = memory_kind(buffer.dtype, lanes)
     value = as_stored(code, buffer.dtype, lanes, value)
-    mask, apart = None, False
+    mask: str | None = None
+    factor: Size | None = 1
     if vector is not None:
         axis, bound = vector
-        mask, apart = bound.mask_at(point.get(axis, 0)), place.factor_of(axis) != 1
+        mask, factor = bound.mask_at(point.get(axis, 0)), place.factor_of(axis)
+    apart = factor != 1
+    if isinstance(factor, int) and apart and mask is None and kind.bits == 8:
+        where = address(scope, buffer, place, level, point)
+        _write_bytes(code, kind, where, factor, value)
+        return
     if apart and vector:
         where = _addresses(scope, buffer, place, level, point, vector[0])
     else:
@@ -213,6 +219,14 @@ def store(scope: Scope, target: Store, value: str, level: Level, point: Point) -
         add = "fadd" if kind.element in ("float", "double") else "add"
         value = code.op(f"{add} {kind} {before}, {value}")
     write(code, kind, where, mask, value, apart)
+
+
+def _write_bytes(code: Code, kind: Kind, where: str, apart: int, name: str) -> None:
+    """Write a vector of bytes that lie apart one by one: no instruction scatters them."""
+    for lane in range(kind.lanes):
+        one = code.op(f"extractelement {kind} {name}, i64 {lane}")
+        there = _moved(code, Kind(kind.element), where, str(lane * apart))
+        code.do(f"store {kind.element} {one}, ptr {there}")
 
 
 def put(scope: Scope, place: Scalar, value: Value, level: Level, point: Point) -> None:
