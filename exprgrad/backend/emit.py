@@ -25,7 +25,7 @@ from exprgrad.backend.cover import cover, open_piece, runs
 from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.filling import Panels, Piece
 from exprgrad.backend.level import Bound, Level, open_loop
-from exprgrad.backend.outline import call, called_in
+from exprgrad.backend.outline import call, called_in, is_once
 from exprgrad.backend.philox import (
     Rounds,
     aligned_draw,
@@ -237,7 +237,7 @@ class Emitter:
         def write(code: Code, names: tuple[str, ...]) -> str:
             return spell(code, node.op, dtype, lanes, names, node.params)
 
-        if node.op not in self.called:
+        if node.op not in self.called and not is_once(node):
             return write(level.code, names), lanes
         kind = Kind.of(dtype, lanes)
         return call(level.code, node.op, kind, [(kind, n) for n in names], write), lanes

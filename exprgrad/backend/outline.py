@@ -14,6 +14,7 @@ from math import prod
 from exprgrad.backend.cover import written
 from exprgrad.backend.text import Code, Function, Kind, Module
 from exprgrad.loop import ir
+from exprgrad.loop.ir import Scalar
 from exprgrad.loop.schedule import Scheduled
 
 # Instructions of one operation that may be written out in a kernel.
@@ -28,13 +29,20 @@ Arguments = Sequence[tuple[Kind, str]]
 
 
 def called_in(scheduled: Scheduled) -> set[str]:
-    """The operations that the kernel calls instead of holding their code."""
+    """The operations that the kernel's loops call instead of holding their code."""
     lengths: Counter[str] = Counter()
     for node in ir.scalars(scheduled.kernel):
         if node.op in LENGTHS:
             copies = prod(written(scheduled, axis) for axis in ir.free_axes(node))
             lengths[node.op] += LENGTHS[node.op] * copies
     return {op for op, length in lengths.items() if length > MOST}
+
+
+def is_once(node: Scalar) -> bool:
+    """Whether an operation stands outside of all loops, where a call costs nothing; other
+    kernels may hold the same, as each update by Adam has the powers of its decays.
+    """
+    return node.op in LENGTHS and node.op != "random" and not ir.free_axes(node)
 
 
 def call(

@@ -81,3 +81,15 @@ def test_what_a_tile_writes_out_often_is_called() -> None:
 def test_an_operation_that_is_rare_stays_inside() -> None:
     x = eg.input("x", ("n",))
     assert "@tanh." not in text(eg.function([x], eg.tanh(x) + eg.tanh(2 * x)))
+
+
+def test_what_stands_outside_of_all_loops_is_written_once_for_all_kernels() -> None:
+    a, t = eg.input("a", (), "float64"), eg.input("t", (), "float64")
+    x, y = eg.input("x", (40,), "float64"), eg.input("y", (7, 9), "float64")
+    f = eg.function([a, t, x, y], [x * a**t, y * a ** (t + 1)])
+    assert text(f).count("define internal double @pow.f64(") == 1
+    assert text(f).count("call double @pow.f64(") == 2
+    given = np.arange(40.0), np.ones((7, 9))
+    first, second = f(0.9, 3.0, *given)
+    np.testing.assert_allclose(first, given[0] * 0.9**3, rtol=1e-15)
+    np.testing.assert_allclose(second, given[1] * 0.9**4, rtol=1e-15)
