@@ -8,7 +8,7 @@ that loop, even when the inner loop is being written already.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Kind:
 
     def with_element(self, element: str) -> Kind:
         """As many lanes of another element."""
-        return replace(self, element=element)
+        return Kind(element, self.lanes)
 
     def splat(self, value: float | int | bool) -> str:
         """The constant all of whose lanes are `value`.
