@@ -191,16 +191,13 @@ class Emitter:
         return home.known[key][0]
 
     def _missing(self, root: Scalar, level: Level, point: Point) -> list[Scalar]:
-        """The scalars under `root` that have no value yet, arguments first."""
+        """`root`, which has no value yet, and what under it has none, arguments first."""
 
-        def is_known(node: Scalar) -> bool:
+        def is_missing(node: Scalar) -> bool:
             home, key = _place(node, level, point)
-            return key in home.known
+            return key not in home.known
 
-        def into(node: Scalar) -> list[Scalar]:
-            return [] if is_known(node) else _operands(node)
-
-        return [node for node in walk([root], into) if not is_known(node)]
+        return walk([root], lambda node: filter(is_missing, _operands(node)))
 
     def _write(self, node: Scalar, level: Level, key: tuple[object, ...], point: Point) -> None:
         if node.op == "reduce":
@@ -230,8 +227,12 @@ class Emitter:
         return self.panels.load(node, level, point)
 
     def _computed(self, node: Scalar, level: Level, point: Point) -> Value:
-        lanes = max(self.value(a, level, point)[1] for a in node.args)
-        names = tuple(self.vector(a, level, point, lanes) for a in node.args)
+        values = [self.value(a, level, point) for a in node.args]
+        lanes = max(width for _, width in values)
+        names = tuple(
+            name if width == lanes else self.vector(a, level, point, lanes)
+            for a, (name, width) in zip(node.args, values, strict=True)
+        )
         dtype = node.args[-1].dtype
 
         def write(code: Code, names: tuple[str, ...]) -> str:
