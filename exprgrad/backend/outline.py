@@ -1,6 +1,6 @@
-"""Long vector code that a kernel needs many times, as functions that it calls.
+"""Long code that a kernel needs many times, or outside of its loops, as functions.
 
-The same code stands in a kernel where little of it is written and behind a call where
+The same code stands in a loop where little of it is written and behind a call where
 it would be much: the bits are equal, and compiling takes time in proportion to the
 instructions that are written, each of which is run all the same.
 """
