@@ -53,12 +53,12 @@ def _joined(spread: Kernel, user: Kernel) -> Kernel | None:
     if len(user.stores) != 1 or store.view is not None or value.op not in ("add", "subtract"):
         return None
     state, change = value.args
-    if value.op == "add" and state.op != "read":
+    if value.op == "add" and not _is_state(state):
         state, change = change, state
     summed = _summed(change)
     if not (_is_plain(state, store) and _is_plain(summed, store)):
         return None
-    if state.params[0].role != "state" or summed.params[0] is not rows.buffer:
+    if not _is_state(state) or summed.params[0] is not rows.buffer:
         return None
     added = ir.substitute(change, {summed: rows.value})
     if value.op == "subtract":
@@ -78,6 +78,10 @@ def _summed(change: Scalar) -> Scalar:
             change = right if _is_number(left) else left
         else:
             return change
+
+
+def _is_state(node: Scalar) -> bool:
+    return node.op == "read" and node.params[0].role == "state"
 
 
 def _is_number(node: Scalar) -> bool:

@@ -37,6 +37,7 @@ def stores(state: Tensor, new: Tensor) -> list[Store]:
 FORMS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float]] = {
     "subtracted": (lambda w, s: w - 0.5 * s, -0.5),
     "added": (lambda w, s: w + s, 1.0),
+    "before the state": (lambda w, s: s + w, 1.0),
     "added to": (lambda w, s: s / 4 + w, 0.25),
     "negative": (lambda w, s: w - (-s) * 3, 3.0),
     "at a rate of the step": (lambda w, s: w - eg.astype(eg.step + 2, "float32") * s, -2.0),
