@@ -102,7 +102,7 @@ def test_a_bad_index_leaves_the_table_as_it_was() -> None:
 
 def test_an_embedding_is_trained_without_memory_of_its_size(monkeypatch) -> None:
     n, words = 5_000, RNG.integers(0, 5_000, (64, 3))
-    bits = []
+    bits, note = [], "words_table adds rows to places known at run time"
     for threads in ("1", "2"):
         monkeypatch.setenv("EXPRGRAD_THREADS", threads)
         w = eg.parameter("words_table", (n, 32), init=eg.init.normal(0.1))
@@ -110,6 +110,7 @@ def test_an_embedding_is_trained_without_memory_of_its_size(monkeypatch) -> None
         loss = eg.mean(eg.sum(eg.take(w, x), 1) ** 2)
         trainer = eg.Trainer(loss, eg.optim.SGD(0.1))
         assert trainer.memory().bytes(batch=16) < 3 * w.value.nbytes  # two for an error
+        assert [n for n in trainer.program.notes if n.startswith(note) and "test_rows.py:" in n]
         trainer.fit({"words": words}, epochs=2, batch_size=16)
         bits.append(w.value.copy())
     assert np.array_equal(*bits)
