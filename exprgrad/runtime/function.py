@@ -111,11 +111,12 @@ class Function:
             values = self._ordered(values, named)
         arrays = list(map(as_array, self.inputs, values))
         shapes = tuple([array.shape for array in arrays])
-        if self._last[0] != shapes:  # shapes that were right once are right
+        known, dims = self._last  # read once: another thread may call with other shapes
+        if known != shapes:  # shapes that were right once are right
             dims = bind(self.inputs, arrays)
             require_demands(self._demands, dims)
             self._last = shapes, dims
-        return arrays, self._last[1]
+        return arrays, dims
 
     def _ordered(self, values: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
         if len(values) > len(self.inputs):

@@ -232,15 +232,16 @@ class Call:
     def run(self, arrays: Sequence[Array], dims: Mapping[str, int]) -> list[Array]:
         """The outputs, in fresh arrays; states are updated in place."""
         inputs = self.read(arrays)
-        outputs = self.outputs(dims)
-        choice, _ = self._sized(dims)
+        choice, shapes = self._sized(dims)
+        outputs = [np.empty(shape, dtype) for shape, dtype in shapes]
         for _, _, threads in choice.slices(1):
             self.program.run(inputs, dims, outputs, threads=threads)
         return outputs
 
     def read(self, arrays: Sequence[Array]) -> list[Array]:
         """Those of the arrays that the program reads, in its order."""
-        return [self._apart(arrays[place]) for place in self._read]
+        read = [arrays[place] for place in self._read]
+        return [self._apart(array) for array in read] if self._updated else read
 
     def outputs(self, dims: Mapping[str, int]) -> list[Array]:
         """Fresh arrays for the outputs."""
