@@ -53,13 +53,15 @@ Touched = Mapping[Buffer, frozenset[Part]]
 
 def divisions(scheduled: Scheduled, grains: Mapping[Size, int]) -> list[Scheduled]:
     """The ways to divide a kernel among threads, the best first: along the outermost loop
-    that has many blocks, along another such, or along what has any.
+    that has many blocks, along another such, or along what has any. Where panels are
+    filled that is the loop over them, so that no two threads fill the same.
     """
     common = common_axes(scheduled.kernel)
     if not common and _are_apart(scheduled.kernel):
         return _each_divided(scheduled)
     axes = _divisible(scheduled, common)
-    return [divided(scheduled, a, grains.get(a.extent, 1)) for a in axes]
+    copied = [axis for axis in axes if axis in scheduled.panels]
+    return [divided(scheduled, a, grains.get(a.extent, 1)) for a in copied or axes]
 
 
 def _divisible(scheduled: Scheduled, axes: Sequence[Axis]) -> list[Axis]:

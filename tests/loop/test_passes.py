@@ -129,6 +129,15 @@ def test_what_fills_half_of_the_cache_is_copied_for_many_rows(rows, columns, cop
     assert len(product.panels) == copied
 
 
+def test_threads_fill_no_panel_twice():
+    """Although rows are divided before, which another division has to wait for."""
+    x, v, w = eg.input("x", (120, 64)), eg.input("v", (64, 640)), eg.input("w", (640, 1024))
+    made = stages([eg.tanh(eg.tanh(x @ v) @ w)], machine=Machine(cache_bytes=1 << 21))
+    first, last = made.scheduled
+    assert not first.panels and first.parallel is first.kernel.stores[0].axes[0]
+    assert last.parallel in last.panels
+
+
 @pytest.mark.parametrize("n", [1, 7, 8, 21])
 def test_cumulative_sums_run_side_by_side(n):
     x = eg.input("x", ("batch", 50))
