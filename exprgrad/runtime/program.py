@@ -52,6 +52,11 @@ def address(array: Array) -> int:
         return int(array.ctypes.data)
 
 
+def fresh(layouts: Sequence[Layout]) -> list[Array]:
+    """Arrays with whatever is in their memory."""
+    return [np.empty(shape, dtype) for shape, dtype in layouts]
+
+
 class Place:
     """Where kernels find an input; an array that is given again stands there already."""
 
@@ -125,9 +130,9 @@ class Program:
                 turn.join(buffer.source.cell.turn)
         return turn
 
-    def _enter(self, buffer: Buffer, pointer: int) -> None:
+    def _enter(self, slots: Sequence[int], pointer: int) -> None:
         """Let every kernel that works on a buffer find it."""
-        for slot in self._slots.get(buffer, ()):
+        for slot in slots:
             self._pointers[slot] = pointer
 
     def _own(self, buffer: Buffer) -> Array | None:
@@ -136,7 +141,7 @@ class Program:
             return None
         is_state = buffer.role == "state"
         array = buffer.source.cell.array if is_state else buffer.source.params[0].array
-        self._enter(buffer, array.ctypes.data)
+        self._enter(self._slots[buffer], array.ctypes.data)
         return array
 
     def report(self) -> list[Stage]:
@@ -162,9 +167,7 @@ class Program:
             for place, array in zip(self._places, inputs, strict=True):
                 place.enter(array, self._pointers)
             for slots, array in zip(self._outputs, outputs, strict=True):
-                where = address(array)
-                for slot in slots:
-                    self._pointers[slot] = where
+                self._enter(slots, address(array))
             if span != self._span:
                 self._context[len(TABLES) :] = self._span = span
             if threads == 1:
@@ -189,7 +192,7 @@ class Program:
         if self._arena.size < found.nbytes:
             self._arena = aligned(found.nbytes)
         for buffer, offset in found.offsets.items():
-            self._enter(buffer, self._arena.ctypes.data + offset)
+            self._enter(self._slots.get(buffer, ()), self._arena.ctypes.data + offset)
         self._placed = dims
 
     def _raise(self, dims: Mapping[str, int]) -> None:
@@ -232,8 +235,8 @@ class Call:
     def run(self, arrays: Sequence[Array], dims: Mapping[str, int]) -> list[Array]:
         """The outputs, in fresh arrays; states are updated in place."""
         inputs = self.read(arrays)
-        choice, shapes = self._sized(dims)
-        outputs = [np.empty(shape, dtype) for shape, dtype in shapes]
+        choice, layouts = self._sized(dims)
+        outputs = fresh(layouts)
         for _, _, threads in choice.slices(1):
             self.program.run(inputs, dims, outputs, threads=threads)
         return outputs
@@ -245,8 +248,7 @@ class Call:
 
     def outputs(self, dims: Mapping[str, int]) -> list[Array]:
         """Fresh arrays for the outputs."""
-        _, shapes = self._sized(dims)
-        return [np.empty(shape, dtype) for shape, dtype in shapes]
+        return fresh(self._sized(dims)[1])
 
     def _sized(self, dims: Mapping[str, int]) -> tuple[Choice, list[Layout]]:
         """What depends on the sizes: the number of threads that is learned for them, and
