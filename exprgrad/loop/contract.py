@@ -9,10 +9,10 @@ accumulators, and which factors are copied into a panel that stays in the cache.
 
 A factor is copied where it runs along the summed axis, so that its elements for a vector
 of results lie apart; where it is so large that it would leave the cache before it is used
-again; where its rows are such powers of
-two apart that they meet in few places of the cache; and where a tile is no wider than a
-line of the cache: lines that lie apart come one by one, some in two halves, and share few
-places of the cache, while those of a panel follow one another.
+again; where its rows are such powers of two apart that they meet in few places of the
+cache; and where a tile is no wider than a line of the cache: lines that lie apart come one
+by one, some in two halves, and share few places of the cache, while those of a panel
+follow one another.
 """
 
 from __future__ import annotations

@@ -309,7 +309,7 @@ def arranged(
     """
     random = generator(seed, epoch + 1)
     rows = np.asarray(order.rows(table.rows, epoch, batch_size, random))
-    if order not in _NAMED.values():
+    if order not in _NAMED.values():  # which give each row of the table, once
         _require_rows_of(table, rows, type(order).__name__)
     return np.ascontiguousarray(rows, np.int64)
 
