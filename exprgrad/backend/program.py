@@ -70,7 +70,8 @@ def emit_program(
     slices: Slices | None = None,
     timed: bool = False,
 ) -> Emitted:
-    """The module of a program; its entry is `run(ptr context, i64 thread, i64 threads)`.
+    """The module of a program; its entries are `run(ptr context, i64 thread, i64 threads)`
+    and, for one thread, `alone(ptr context)`.
 
     Threads wait between two phases. Kernels that differ in their buffers and the keys of
     their draws alone share one function. With `timed` each thread adds up in its row of
@@ -96,6 +97,9 @@ def emit_program(
     tables = tuple(each.buffers for each in forms)
     draws = [each.draws for each in forms]
     Entry(module, phases, Calls(names, tables, draws), layout, slices, timed).emit()
+    alone = Code(Function(module, "alone", "ptr %context", target.attributes))
+    alone.do("call void @run(ptr %context, i64 0, i64 1)")
+    alone.block.end = "ret void"
     return Emitted(str(module), layout, tables)
 
 

@@ -82,16 +82,30 @@ def _needs_memory(node: Tensor, readers: list[Tensor], cost: int) -> bool:
         return False
     if OPS[node.op].group == "reduce" and not is_apart(node):
         return not (node.op in SUMS and len(readers) == 1 and readers[0].op in PARTS)
+    if _has_whole_rows(node) and all(r.op == "dot" and _meets_once(r, node) for r in readers):
+        return False  # a copy would be read as often as it is written
     return len(readers) > 1 and cost > CHEAP and bool(node.shape)
+
+
+def _has_whole_rows(node: Tensor) -> bool:
+    """Whether what is gathered lies side by side."""
+    return node.op == "gather" and node.params[0] + node.args[1].ndim < node.ndim
 
 
 def _read_freely(node: Tensor) -> tuple[Tensor, ...]:
     """The arguments that are read at many places, or more often than once each."""
     if node.op == "dot":
-        return node.args
+        return tuple(a for a in node.args if not _meets_once(node, a))
     if node.op == "expand" and _repeats_inside(node):
         return node.args
     return node.args[:1] if node.op in ("window", "gather", "scatter_add") else ()
+
+
+def _meets_once(product: Tensor, factor: Tensor) -> bool:
+    """Whether each element of a factor meets a single one of the other."""
+    labels = product.params[:2]
+    sides = zip(product.args, labels, reversed(labels), strict=True)
+    return all(set(other) <= set(own) for arg, own, other in sides if arg is factor)
 
 
 def _repeats_inside(node: Tensor) -> bool:

@@ -304,7 +304,7 @@ def _vectors(stores: list[Store], axis: Axis, lanes: int) -> int:
     """How many vectors stand side by side."""
     n = typical(axis.extent)
     if any(node.op == "reduce" for s in stores for node in walk([s.value])):
-        return max(1, min(4, n // lanes))
+        return max(1, min(4, -(-n // lanes)))
     nodes = walk(s.value for s in stores)
     if any(node.op == "random" for node in nodes) and n >= ROW > lanes:
         return ROW // lanes  # a row of blocks, all of whose words are then used

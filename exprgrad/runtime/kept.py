@@ -33,7 +33,7 @@ from exprgrad.runtime.linked import Linked
 from exprgrad.runtime.report import Stage
 
 PACKAGE = Path(__file__).parent.parent
-ENTRY = frozenset({"run"})
+ENTRIES = frozenset({"run", "alone"})
 
 
 @dataclass(eq=False)
@@ -95,7 +95,7 @@ def _load(name: str, found: Identity) -> Linked | None:
     if entry is None:
         return None
     code, tables = _Reader(io.BytesIO(entry), found).load()
-    library = kept_module(code, ENTRY, host())
+    library = kept_module(code, ENTRIES, host())
     return Linked(library, tables) if library is not None else None
 
 

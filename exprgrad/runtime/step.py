@@ -44,7 +44,6 @@ class Epoch:
         batch: str = "batch",
     ) -> None:
         self.batch = batch
-        self.names = list(outputs)
         slices = Slices(batch)
         self._order = apply("input", (), ((Dim.named(ORDER),), iota(1).dtype, ORDER))
         whole = {node: _with_all_rows(node, batch) for node in inputs}
@@ -56,8 +55,10 @@ class Epoch:
         self.program = Program(recall(Request(results, changes, slices)))
         self._read = [None if node is self._order else node.name for node in self.program.inputs]
         self._sizes = list(_sizes(whole.values()))
+        self._sized = list(dict.fromkeys(name for _, name, _ in self._sizes))
         self._known: tuple[object, dict[str, int]] = (None, {})
-        self._types = [b.dtype.numpy for b in self.program.linked.tables.outputs]
+        recorded = zip(outputs, self.program.linked.tables.outputs, strict=True)
+        self._types = {name: buffer.dtype.numpy for name, buffer in recorded}
         self._choice = Choice(self.program.linked.work({}), WORK_OF_STEP)
 
     def with_clock(self) -> Epoch:
@@ -94,18 +95,18 @@ class Epoch:
         """
         arrays = [order if name is None else data[name] for name in self._read]
         dims = self.dims(data, order, batch_size)
-        records = [np.empty(last - first, dtype) for dtype in self._types]
+        records = {name: np.empty(last - first, dtype) for name, dtype in self._types.items()}
         for start, end, threads in self._choice.slices(last - first):
             span = (first + start, first + end, len(order), batch_size)
-            places = [record[start:] for record in records] if start else records
-            self.program.run(arrays, dims, places, span, threads)
-        return dict(zip(self.names, records, strict=True))
+            rest = [record[start:] for record in records.values()] if start else records.values()
+            self.program.run(arrays, dims, rest, span, threads)
+        return records
 
     def dims(
         self, data: Mapping[str, Array], order: NDArray[np.int64], batch_size: int
     ) -> dict[str, int]:
         """The sizes of a step that takes `batch_size` rows."""
-        key = len(order), batch_size, [data[name].shape for _, name, _ in self._sizes]
+        key = len(order), batch_size, [data[name].shape for name in self._sized]
         known, found = self._known
         if known != key:
             found = {size: data[name].shape[axis] for size, name, axis in self._sizes}

@@ -85,3 +85,15 @@ def test_of_two_spellings_of_one_size_the_nearer_is_stored() -> None:
     outputs = simplify([((eg.tanh(near) @ W) * (near * near)).sum()])
     held = [t for t in stored(outputs) if t in set(walk(simplify([near * eg.tanh(near)])))]
     assert sorted(t.op for t in held) == ["add", "tanh"]
+
+
+def test_rows_that_each_sum_reads_once_are_not_copied() -> None:
+    """A mini-batch that meets one column is read where it lies, forward and backward."""
+    table, order = eg.input("table", (500, 30)), eg.input("order", ("batch",), "int64")
+    rows = eg.take(table, order, 0)
+    for columns, copied in ((), False), ((8,), True):
+        weights = eg.parameter("weights", (30, *columns), init=0.1)
+        loss = eg.mean(eg.softplus(rows @ weights))
+        kernels = stages([loss, *eg.grad(loss, [weights])]).ordered
+        shapes = [b.shape[1:] for k in kernels for b in k.writes()]
+        assert ((30,) in shapes) is copied

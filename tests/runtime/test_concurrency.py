@@ -101,28 +101,28 @@ def test_who_waits_for_one_state_waits_for_all_that_are_joined_to_it() -> None:
 
     def work(number: int) -> Callable[[], None]:
         def take() -> None:
-            with turns[number]:
-                others_held.append(turns[0].is_taken())
+            with turns[number].lock:
+                others_held.append(turns[0].lock.locked())
 
         return take
 
     threads = [threading.Thread(target=work(number)) for number in (1, 2)]
-    with turns[0]:
+    with turns[0].lock:
         turns[1].join(turns[3])
         joins = threading.Thread(
             target=lambda: [turns[0].join(turns[n]) for n in (1, 2, 3)] and None
         )
         joins.start()
     joins.join()
-    with turns[3]:
+    with turns[3].lock:
         for thread in threads:
             thread.start()
         assert not others_held
-        assert all(turn.is_taken() for turn in turns)
+        assert all(turn.lock.locked() for turn in turns)
     for thread in threads:
         thread.join()
     assert others_held == [True, True]
-    assert not any(turn.is_taken() for turn in turns)
+    assert not any(turn.lock.locked() for turn in turns)
 
 
 def test_other_threads_run_during_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
