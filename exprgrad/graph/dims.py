@@ -22,7 +22,8 @@ class FloorDiv:
     bottom: int
 
     def __str__(self) -> str:
-        return f"({self.top})//{self.bottom}"
+        top = str(self.top)
+        return f"({top if top.isidentifier() else f'({top})'} // {self.bottom})"
 
 
 Atom = str | FloorDiv

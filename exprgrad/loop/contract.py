@@ -51,13 +51,14 @@ MOST = 1 << 19
 class Contraction:
     """Stores over rows and columns, of sums of products. `in_order` says that all stores
     run along the columns; `innermost`, that no other loop is inside of these two, which
-    then may change places.
+    then may change places. Of a sum in blocks, `blocks` is the loop over them.
     """
 
     rows: Axis
     columns: Axis
     in_order: bool
     innermost: bool
+    blocks: frozenset[Axis]
     factors: tuple[tuple[Scalar, tuple[Axis, ...]], ...]
 
     def across(self) -> Iterator[tuple[Scalar, tuple[Axis, ...]]]:
@@ -71,7 +72,7 @@ class Contraction:
 def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     """What `stores` contract with vectors along `columns`, if they do."""
     axes = stores[0].axes
-    if any(store.axes != axes or store.ordered for store in stores):
+    if any(store.axes != axes or not store.ordered <= set(axes[:1]) for store in stores):
         return None
     factors = tuple(
         (factor, node.params[1])
@@ -90,7 +91,7 @@ def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     in_order = all(store.place().factor_of(columns) == 1 for store in stores)
     longest = max(rows, key=_length)
     innermost = set(axes[-2:]) == {longest, columns}
-    return Contraction(longest, columns, in_order, innermost, factors)
+    return Contraction(longest, columns, in_order, innermost, stores[0].ordered, factors)
 
 
 def _length(axis: Axis) -> int:
@@ -111,7 +112,7 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
         for factor, summed in found.across()
         if found.in_order
         and found.innermost
-        and _may_be_copied(factor, summed, found.columns, machine)
+        and _may_be_copied(factor, summed, found, machine)
         and typical(found.rows.extent) >= USES
         and (
             runs_along(factor, summed, found.columns)
@@ -123,10 +124,13 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
 
 
 def _may_be_copied(
-    factor: Scalar, summed: tuple[Axis, ...], columns: Axis, machine: Machine
+    factor: Scalar, summed: tuple[Axis, ...], found: Contraction, machine: Machine
 ) -> bool:
     """Whether a panel one vector wide has a size known beforehand and fits the cache."""
-    if factor.op != "read" or not isinstance(columns.extent, int) or _is_window(factor):
+    columns = found.columns
+    if factor.op != "read" or not isinstance(columns.extent, int):
+        return False
+    if _is_window(factor, found.blocks):
         return False
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
     place = ir.offset(factor)
@@ -137,9 +141,14 @@ def _may_be_copied(
     return points(used) * machine.vector_bytes <= _room(machine)
 
 
-def _is_window(factor: Scalar) -> bool:
-    """Whether an index is made of several axes: a panel would repeat what it holds."""
-    return any(len(ir.affine(index).terms) > 1 for index in ir.read_parts(factor)[2])
+def _is_window(factor: Scalar, blocks: frozenset[Axis]) -> bool:
+    """Whether an index is made of several axes, of which none goes through blocks: a panel
+    would repeat what it holds.
+    """
+    return any(
+        sum(ir.free_axes(atom).isdisjoint(blocks) for atom, _ in ir.affine(index).terms) > 1
+        for index in ir.read_parts(factor)[2]
+    )
 
 
 def widest_panel(factor: Scalar, summed: tuple[Axis, ...], machine: Machine) -> int:
@@ -160,10 +169,24 @@ def runs_along(factor: Scalar, summed: tuple[Axis, ...], columns: Axis) -> bool:
     return along and place.factor_of(columns) not in (0, 1, None)
 
 
+def fit_panels(found: Contraction, machine: Machine) -> bool:
+    """Whether each factor along the columns may be read from a panel as wide as a large
+    tile, which then stays in the cache while all rows are gone through.
+    """
+    return found.in_order and all(
+        _may_be_copied(factor, summed, found, machine)
+        and widest_panel(factor, summed, machine) >= _widest_tile(machine)
+        for factor, summed in found.across()
+    )
+
+
+def _widest_tile(machine: Machine) -> int:
+    return tile(Area(MANY, MANY), machine.registers)[1]
+
+
 def _is_narrow(machine: Machine) -> bool:
     """Whether the columns of a large tile fill no more than a line of the cache."""
-    _, vectors = tile(Area(MANY, MANY), machine.registers)
-    return vectors * machine.vector_bytes <= LINE
+    return _widest_tile(machine) * machine.vector_bytes <= LINE
 
 
 def _is_large(factor: Scalar, found: Contraction, machine: Machine) -> bool:

@@ -12,6 +12,7 @@ from math import prod
 from exprgrad.errors import Where
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
+from exprgrad.loop.block import in_blocks
 from exprgrad.loop.cost import points, typical
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled
@@ -34,7 +35,7 @@ def _nest(scheduled: Scheduled, axes: tuple[Axis, ...], registers: int) -> str:
     reduces = _reduces(stores)
     along = vector_axis(scheduled, axes)
     if along is not None:
-        return f"{_tile(scheduled, axes, along, reduces, registers)}; {_reads(stores, along)}"
+        return f"{_tile(scheduled, axes, along, stores, registers)}; {_reads(stores, along)}"
     for node in reduces:
         last = node.params[1][-1]
         if scheduled.of(last).vector:
@@ -54,12 +55,15 @@ def _tile(
     scheduled: Scheduled,
     axes: tuple[Axis, ...],
     along: Axis,
-    reduces: list[Scalar],
+    stores: list[Store],
     registers: int,
 ) -> str:
+    reduces = _reduces(stores)
     rows = prod(scheduled.of(axis).tile for axis in axes if axis is not along)
     vectors = _count(scheduled.of(along).tile, "vector")
     tile = f"{rows} x {vectors}" if rows > 1 else vectors
+    if any(map(in_blocks, stores)):
+        tile = f"a sum in blocks, {tile}"
     if any(scheduled.of(node.params[1][-1]).pairs for node in reduces):
         tile = f"{tile}, bfloat16 products in pairs"
     return f"{tile}: {_held(scheduled, reduces, registers)}" if reduces else f"{tile} along {along}"
@@ -128,8 +132,13 @@ def chain(scheduled: Scheduled) -> int:
         steps = _blocks(scheduled, node.params[1])
         beside = max(1, AHEAD // max(1, steps))  # short chains run beside those that follow
         lengths.append(steps * _blocks(scheduled, ir.free_axes(node)) // beside)
-    lengths += [_blocks(scheduled, s.axes) for s in scheduled.kernel.stores if s.ordered]
+    lengths += [_blocks(scheduled, store.axes) for store in _waiting(scheduled)]
     return max(lengths)
+
+
+def _waiting(scheduled: Scheduled) -> list[Store]:
+    """The stores of which each iteration of a loop waits for the one before it."""
+    return [s for s in scheduled.kernel.stores if s.ordered and not in_blocks(s)]
 
 
 def _blocks(scheduled: Scheduled, axes: Iterable[Axis]) -> int:
@@ -162,8 +171,7 @@ def slow_ways(scheduled: Scheduled) -> list[str]:
 def _in_order(scheduled: Scheduled) -> list[str]:
     return [
         f"{store.buffer.name} {_ORDERED[store.accumulate]}{_line(store)}"
-        for store in scheduled.kernel.stores
-        if store.ordered
+        for store in _waiting(scheduled)
     ]
 
 

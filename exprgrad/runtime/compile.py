@@ -19,6 +19,7 @@ from exprgrad.graph.dims import Dim
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.absorb import absorb
+from exprgrad.loop.block import block
 from exprgrad.loop.border import cut
 from exprgrad.loop.check import check_kernels, check_order
 from exprgrad.loop.contract import far_buffers
@@ -164,9 +165,10 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     parts = run("split", lambda: absorb(split(cut(turned, machine))), check=check_kernels)
     lifted = run("lift", lambda: part(lift(parts, machine)), check=check_kernels)
     ordered = run("order", lambda: order(lifted, states), check=check_order)
-    halves = rounded(ordered)
-    far = far_buffers(ordered, machine)
-    tiled = run("schedule", lambda: [schedule(k, machine, halves, far) for k in ordered])
+    blocked = run("block", lambda: block(ordered, machine), check=check_order)
+    halves = rounded(blocked)
+    far = far_buffers(blocked, machine)
+    tiled = run("schedule", lambda: [schedule(k, machine, halves, far) for k in blocked])
     phases = run("phases", lambda: into_phases(tiled), _show_phases)
     needed = run("plan", lambda: _lives(phases))
     emitted = run("emit", lambda: emit_program(phases, processor, request.slices))

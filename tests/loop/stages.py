@@ -13,6 +13,7 @@ from exprgrad.graph import dims as sizes
 from exprgrad.graph.evaluate import dims_of
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.absorb import absorb
+from exprgrad.loop.block import block
 from exprgrad.loop.border import cut
 from exprgrad.loop.cost import Machine
 from exprgrad.loop.fuse import fuse
@@ -89,7 +90,8 @@ def stages(
     arranged = arrange(divide(fused), machine, {"batch"})
     parts = part(lift(absorb(split(cut(turn(arranged), machine))), machine))
     ordered = order(parts, states)
-    phases = into_phases([schedule(kernel, machine, rounded(ordered)) for kernel in ordered])
+    blocked = block(ordered, machine)
+    phases = into_phases([schedule(kernel, machine, rounded(blocked)) for kernel in blocked])
     return Stages(lowered, fused, parts, ordered, phases, results, states)
 
 

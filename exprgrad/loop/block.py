@@ -1,0 +1,120 @@
+"""A long sum of large factors, block by block: what a block reads stays in the cache while
+all of its results are added to.
+
+    for i, j: c[i, j] = f(sum over u < 4096: x[u, i] * y[u, j])
+    ->
+    for i, j: s[i, j] = 0
+    for b < 4: for i, j: s[i, j] += sum over t < 1024: x[b * 1024 + t, i] * y[b * 1024 + t, j]
+    for i, j: c[i, j] = f(s[i, j])
+
+The gradient of a weight is such a sum, over all places of all examples, and that of a
+convolution goes through it once for each tap. How it is divided depends on sizes only, and
+so does the order of its additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from exprgrad.graph.dims import Size
+from exprgrad.loop import ir
+from exprgrad.loop.contract import contraction, fit_panels
+from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.fuse import is_contraction
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.schedule import Scheduled, schedule
+
+# Steps that pay for results that are read and written once more.
+STEPS = 1024
+# A sum is divided where its factors take so much of the cache, and where there are so many
+# tiles of rows: for each of them one factor is gone through again.
+SHARE = 0.75
+TILES = 4
+
+
+def block(kernels: Sequence[Kernel], machine: Machine) -> list[Kernel]:
+    """`kernels`, in a valid order, with long sums of large factors in blocks."""
+    return [part for kernel in kernels for part in _parts(kernel, machine)]
+
+
+def in_blocks(store: Store) -> bool:
+    """Whether each iteration of an ordered loop adds to the same elements."""
+    moving = frozenset().union(*map(ir.free_axes, store.index))
+    return store.accumulate and store.ordered.isdisjoint(moving)
+
+
+def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
+    axes = kernel.stores[0].axes
+    alike = all(s.axes == axes and not s.accumulate and not s.ordered for s in kernel.stores)
+    long = [node for node in ir.scalars(kernel) if _is_long(node) and _is_large(node, machine)]
+    loops = _columns_last(schedule(kernel, machine), machine) if alike and long else ()
+    if not loops:
+        return [kernel]
+    parts: list[Kernel] = []
+    totals: dict[Scalar, Scalar] = {}
+    index = tuple(map(ir.axis_value, loops))
+    for number, node in enumerate(long):
+        shape = tuple(axis.extent for axis in loops)
+        total = Buffer(f"{kernel.name}.sum{number or ''}", shape, node.dtype, "temporary")
+        first = Store(total, loops, index, ir.zero(node.dtype))
+        parts += map(_alone, (first, *_added(replace(first, value=node))))
+        totals[node] = ir.read(total, shape, index)
+    return [*parts, Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))]
+
+
+def _is_long(node: Scalar) -> bool:
+    return is_contraction(node) and points(node.params[1]) >= 2 * STEPS
+
+
+def _is_large(node: Scalar, machine: Machine) -> bool:
+    """Whether the factors of a sum do not stay in the cache until they are read again."""
+    product = ir.summed_product(node)
+    assert product is not None
+    nbytes = sum(points(ir.free_axes(f)) * f.dtype.size for f in product.args)
+    return nbytes >= SHARE * machine.cache_bytes
+
+
+def _columns_last(scheduled: Scheduled, machine: Machine) -> tuple[Axis, ...]:
+    """The loops of a contraction of many rows, these and its columns innermost; none where
+    panels do as well.
+    """
+    axes = scheduled.kernel.stores[0].axes
+    columns = next((axis for axis in axes if scheduled.of(axis).vector), None)
+    found = contraction(scheduled.kernel.stores, columns) if columns is not None else None
+    if found is None or typical(found.rows.extent) < TILES * scheduled.block(found.rows):
+        return ()
+    inner = (found.rows, found.columns)
+    apart = tuple(axis for axis in axes if axis not in inner)
+    return () if fit_panels(found, machine) else (*apart, *inner)
+
+
+def _added(whole: Store) -> Iterator[Store]:
+    """The blocks of a sum along its first axis, each added to what is there, and the rest."""
+    axis, *others = whole.value.params[1]
+    steps = max(1, STEPS // points(others))
+    if isinstance(axis.extent, int):  # as many blocks, of about the same size
+        steps = -(-axis.extent // max(1, axis.extent // steps))
+    count: Size = axis.extent // steps
+    rest = axis.extent - count * steps
+    yield _block(whole, axis, Axis("b", count), 0, Axis("t", steps))
+    if rest != 0:
+        yield _block(whole, axis, Axis("b", 1), count * steps, Axis("t", rest))
+
+
+def _block(whole: Store, axis: Axis, blocks: Axis, start: Size, steps: Axis) -> Store:
+    """The iterations from `start` on, so many at a time."""
+    kind, axes = whole.value.params
+    first = ir.add(ir.times(ir.axis_value(blocks), steps.extent), ir.size(start))
+    place = ir.add(first, ir.axis_value(steps))
+    body = ir.substitute_all(whole.value.args, {ir.axis_value(axis): place})
+    value = ir.reduction(kind, tuple(body), tuple(steps if a is axis else a for a in axes))
+    loops, ordered = (blocks, *whole.axes), frozenset({blocks})
+    return replace(whole, axes=loops, value=value, accumulate=True, ordered=ordered)
+
+
+def _alone(store: Store) -> Kernel:
+    """A kernel of one store, whose loops are its own."""
+    own = {axis: Axis(axis.name, axis.extent) for axis in store.axes}
+    images = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
+    return Kernel((ir.replaced(store, images, own),))
