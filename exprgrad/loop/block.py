@@ -47,7 +47,7 @@ def in_blocks(store: Store) -> bool:
 def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
     axes = kernel.stores[0].axes
     alike = all(s.axes == axes and not s.accumulate and not s.ordered for s in kernel.stores)
-    long = [node for node in ir.scalars(kernel) if _is_long(node) and _is_large(node, machine)]
+    long = [node for node in ir.scalars(kernel) if _is_long(node, axes, machine)]
     loops = _columns_last(schedule(kernel, machine), machine) if alike and long else ()
     if not loops:
         return [kernel]
@@ -63,16 +63,16 @@ def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
     return [*parts, Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))]
 
 
-def _is_long(node: Scalar) -> bool:
-    return is_contraction(node) and points(node.params[1]) >= 2 * STEPS
-
-
-def _is_large(node: Scalar, machine: Machine) -> bool:
-    """Whether the factors of a sum do not stay in the cache until they are read again."""
+def _is_long(node: Scalar, loops: tuple[Axis, ...], machine: Machine) -> bool:
+    """Whether a scalar is a sum of many products, inside no other reduction, whose factors
+    do not stay in the cache until they are read again.
+    """
+    if not is_contraction(node) or not ir.free_axes(node) <= set(loops):
+        return False
     product = ir.summed_product(node)
     assert product is not None
     nbytes = sum(points(ir.free_axes(f)) * f.dtype.size for f in product.args)
-    return nbytes >= SHARE * machine.cache_bytes
+    return points(node.params[1]) >= 2 * STEPS and nbytes >= SHARE * machine.cache_bytes
 
 
 def _columns_last(scheduled: Scheduled, machine: Machine) -> tuple[Axis, ...]:

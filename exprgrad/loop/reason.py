@@ -164,8 +164,8 @@ def _loads(stores: Iterable[Store]) -> list[Scalar]:
 def slow_ways(scheduled: Scheduled) -> list[str]:
     """What a user may want to write in another way, with the line where it stands."""
     nests = dict.fromkeys(store.axes for store in scheduled.kernel.stores)
-    found = [*_in_order(scheduled), *(n for axes in nests for n in _slow(scheduled, axes))]
-    return list(dict.fromkeys(found))
+    each = (note for axes in nests for note in _slow(scheduled, axes))
+    return list(dict.fromkeys([*_in_order(scheduled), *_copied(scheduled), *each]))
 
 
 def _in_order(scheduled: Scheduled) -> list[str]:
@@ -179,6 +179,16 @@ _ORDERED = {
     False: "adds up a cumulative sum, each step after the one before",
     True: "adds rows to places known at run time, one row after another",
 }
+
+
+def _copied(scheduled: Scheduled) -> list[str]:
+    """The large states whose new value was kept apart until nobody needed the old one."""
+    return [
+        f"{s.buffer.name} is stored twice: its old value is read while the new one is "
+        f"computed{_line(s)}"
+        for s in scheduled.kernel.stores
+        if s.value.op == "read" and s.value.params[0].role == "next" and points(s.axes) >= LARGE
+    ]
 
 
 def _slow(scheduled: Scheduled, axes: tuple[Axis, ...]) -> list[str]:

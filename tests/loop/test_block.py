@@ -96,3 +96,11 @@ def test_short_sums_and_small_factors_stay_whole() -> None:
     for x, y in (((1024, 512), (1024, 512)), ((4096, 16), (4096, 16))):
         a, b = eg.input("a", x), eg.input("b", y)
         assert not steps(stages([a.T @ b]).scheduled)
+
+
+def test_a_sum_inside_another_reduction_stays_whole() -> None:
+    a, b = eg.input("a", (4096, 200)), eg.input("b", (4096, 300))
+    f = eg.function([a, b], eg.max((a.T @ b)[1:], 0))
+    rng = np.random.default_rng(0)
+    left, right = (rng.normal(size=node.shape).astype(np.float32) for node in (a, b))
+    np.testing.assert_allclose(f(left, right), (left.T @ right)[1:].max(0), rtol=1e-4)

@@ -104,6 +104,13 @@ def test_slow_ways_are_named_with_the_users_line(start: str) -> None:
     assert "(test_cost.py:" in note
 
 
+def test_a_state_that_is_copied_is_named() -> None:
+    a, b, c = (eg.parameter(name, (100, 100), init=0.5) for name in "abc")
+    notes = eg.function([], None, {a: a @ b, b: a, c: c * 2}).notes
+    assert [note.split(" is stored twice")[0] for note in notes] == ["a"]
+    assert "test_cost.py:" in notes[0]
+
+
 @pytest.mark.parametrize("fast", [X * 2, X.sum(axis=1), X @ X.T, eg.take(X, INDEX)])
 def test_nothing_else_is_called_slow(fast: Tensor) -> None:
     assert slow(fast) == []
