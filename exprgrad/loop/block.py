@@ -3,8 +3,8 @@ all of its results are added to.
 
     for i, j: c[i, j] = f(sum over u < 4096: x[u, i] * y[u, j])
     ->
-    for i, j: s[i, j] = 0
-    for b < 4: for i, j: s[i, j] += sum over t < 1024: x[b * 1024 + t, i] * y[b * 1024 + t, j]
+    for i, j: s[i, j] = sum over t < 1024: x[t, i] * y[t, j]
+    for b < 3: for i, j: s[i, j] += sum over t < 1024: x[b * 1024 + 1024 + t, i] * y[...]
     for i, j: c[i, j] = f(s[i, j])
 
 The gradient of a weight is such a sum, over all places of all examples, and that of a
@@ -14,13 +14,13 @@ so does the order of its additions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from exprgrad.graph.dims import Size
 from exprgrad.loop import ir
 from exprgrad.loop.contract import contraction, fit_panels
-from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.cost import Machine, assuming, points, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.schedule import Scheduled, schedule
@@ -34,8 +34,12 @@ TILES = 4
 
 
 def block(kernels: Sequence[Kernel], machine: Machine) -> list[Kernel]:
-    """`kernels`, in a valid order, with long sums of large factors in blocks."""
-    return [part for kernel in kernels for part in _parts(kernel, machine)]
+    """`kernels`, in a valid order, with long sums of large factors in blocks. In a call,
+    too, named sizes count as those of a mini-batch: results of a short sum should stay in
+    registers until all that follows from them is computed.
+    """
+    with assuming({}):
+        return [part for kernel in kernels for part in _parts(kernel, machine)]
 
 
 def in_blocks(store: Store) -> bool:
@@ -57,8 +61,7 @@ def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
     for number, node in enumerate(long):
         shape = tuple(axis.extent for axis in loops)
         total = Buffer(f"{kernel.name}.sum{number or ''}", shape, node.dtype, "temporary")
-        first = Store(total, loops, index, ir.zero(node.dtype))
-        parts += map(_alone, (first, *_added(replace(first, value=node))))
+        parts += map(_alone, _blocks(Store(total, loops, index, node)))
         totals[node] = ir.read(total, shape, index)
     return [*parts, Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))]
 
@@ -89,28 +92,35 @@ def _columns_last(scheduled: Scheduled, machine: Machine) -> tuple[Axis, ...]:
     return () if fit_panels(found, machine) else (*apart, *inner)
 
 
-def _added(whole: Store) -> Iterator[Store]:
-    """The blocks of a sum along its first axis, each added to what is there, and the rest."""
+def _blocks(whole: Store) -> tuple[Store, Store]:
+    """What stores the first part of a sum, divided along its first axis, and what adds
+    equal blocks to it. Of a size known at run time the first part may be empty.
+    """
     axis, *others = whole.value.params[1]
     steps = max(1, STEPS // points(others))
-    if isinstance(axis.extent, int):  # as many blocks, of about the same size
+    first: Size = axis.extent - axis.extent // steps * steps
+    if isinstance(axis.extent, int):  # about as many blocks, of one size if that can be
         steps = -(-axis.extent // max(1, axis.extent // steps))
-    count: Size = axis.extent // steps
-    rest = axis.extent - count * steps
-    yield _block(whole, axis, Axis("b", count), 0, Axis("t", steps))
-    if rest != 0:
-        yield _block(whole, axis, Axis("b", 1), count * steps, Axis("t", rest))
+        first = axis.extent % steps or steps
+    count = (axis.extent - first) // steps
+    blocks = Axis("b", count)
+    place = ir.add(ir.times(ir.axis_value(blocks), steps), ir.size(first))
+    return _part(whole, axis, ir.number(0), first), replace(
+        _part(whole, axis, place, steps),
+        axes=(blocks, *whole.axes),
+        accumulate=True,
+        ordered=frozenset({blocks}),
+    )
 
 
-def _block(whole: Store, axis: Axis, blocks: Axis, start: Size, steps: Axis) -> Store:
-    """The iterations from `start` on, so many at a time."""
+def _part(whole: Store, axis: Axis, start: Scalar, steps: Size) -> Store:
+    """So many iterations from `start` on."""
     kind, axes = whole.value.params
-    first = ir.add(ir.times(ir.axis_value(blocks), steps.extent), ir.size(start))
-    place = ir.add(first, ir.axis_value(steps))
+    inner = Axis("t", steps)
+    place = ir.add(start, ir.axis_value(inner))
     body = ir.substitute_all(whole.value.args, {ir.axis_value(axis): place})
-    value = ir.reduction(kind, tuple(body), tuple(steps if a is axis else a for a in axes))
-    loops, ordered = (blocks, *whole.axes), frozenset({blocks})
-    return replace(whole, axes=loops, value=value, accumulate=True, ordered=ordered)
+    value = ir.reduction(kind, tuple(body), tuple(inner if a is axis else a for a in axes))
+    return replace(whole, value=value)
 
 
 def _alone(store: Store) -> Kernel:
