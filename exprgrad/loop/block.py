@@ -24,6 +24,7 @@ from exprgrad.loop.cost import Machine, assuming, points, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.schedule import Scheduled, schedule
+from exprgrad.loop.split import alone, piece
 
 # Steps that pay for results that are read and written once more.
 STEPS = 1024
@@ -42,12 +43,6 @@ def block(kernels: Sequence[Kernel], machine: Machine) -> list[Kernel]:
         return [part for kernel in kernels for part in _parts(kernel, machine)]
 
 
-def in_blocks(store: Store) -> bool:
-    """Whether each iteration of an ordered loop adds to the same elements."""
-    moving = frozenset().union(*map(ir.free_axes, store.index))
-    return store.accumulate and store.ordered.isdisjoint(moving)
-
-
 def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
     axes = kernel.stores[0].axes
     alike = all(s.axes == axes and not s.accumulate and not s.ordered for s in kernel.stores)
@@ -61,7 +56,7 @@ def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
     for number, node in enumerate(long):
         shape = tuple(axis.extent for axis in loops)
         total = Buffer(f"{kernel.name}.sum{number or ''}", shape, node.dtype, "temporary")
-        parts += map(_alone, _blocks(Store(total, loops, index, node)))
+        parts += [alone([part]) for part in _blocks(Store(total, loops, index, node))]
         totals[node] = ir.read(total, shape, index)
     return [*parts, Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))]
 
@@ -96,35 +91,19 @@ def _blocks(whole: Store) -> tuple[Store, Store]:
     """What stores the first part of a sum, divided along its first axis, and what adds
     equal blocks to it. Of a size known at run time the first part may be empty.
     """
-    axis, *others = whole.value.params[1]
+    node = whole.value
+    axis, *others = node.params[1]
     steps = max(1, STEPS // points(others))
     first: Size = axis.extent - axis.extent // steps * steps
     if isinstance(axis.extent, int):  # about as many blocks, of one size if that can be
         steps = -(-axis.extent // max(1, axis.extent // steps))
         first = axis.extent % steps or steps
-    count = (axis.extent - first) // steps
-    blocks = Axis("b", count)
-    place = ir.add(ir.times(ir.axis_value(blocks), steps), ir.size(first))
-    return _part(whole, axis, ir.number(0), first), replace(
-        _part(whole, axis, place, steps),
+    blocks = Axis("b", (axis.extent - first) // steps)
+    start = ir.add(ir.times(ir.axis_value(blocks), steps), ir.size(first))
+    return replace(whole, value=piece(node, axis, ir.number(0), Axis("t", first))), replace(
+        whole,
         axes=(blocks, *whole.axes),
+        value=piece(node, axis, start, Axis("t", steps)),
         accumulate=True,
         ordered=frozenset({blocks}),
     )
-
-
-def _part(whole: Store, axis: Axis, start: Scalar, steps: Size) -> Store:
-    """So many iterations from `start` on."""
-    kind, axes = whole.value.params
-    inner = Axis("t", steps)
-    place = ir.add(start, ir.axis_value(inner))
-    body = ir.substitute_all(whole.value.args, {ir.axis_value(axis): place})
-    value = ir.reduction(kind, tuple(body), tuple(inner if a is axis else a for a in axes))
-    return replace(whole, value=value)
-
-
-def _alone(store: Store) -> Kernel:
-    """A kernel of one store, whose loops are its own."""
-    own = {axis: Axis(axis.name, axis.extent) for axis in store.axes}
-    images = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
-    return Kernel((ir.replaced(store, images, own),))

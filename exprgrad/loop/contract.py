@@ -71,8 +71,8 @@ class Contraction:
 
 def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     """What `stores` contract with vectors along `columns`, if they do."""
-    axes = stores[0].axes
-    if any(store.axes != axes or not store.ordered <= set(axes[:1]) for store in stores):
+    axes, blocks = stores[0].axes, stores[0].ordered
+    if any(s.axes != axes or (s.ordered and not in_blocks(s)) for s in stores):
         return None
     factors = tuple(
         (factor, node.params[1])
@@ -91,7 +91,13 @@ def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     in_order = all(store.place().factor_of(columns) == 1 for store in stores)
     longest = max(rows, key=_length)
     innermost = set(axes[-2:]) == {longest, columns}
-    return Contraction(longest, columns, in_order, innermost, stores[0].ordered, factors)
+    return Contraction(longest, columns, in_order, innermost, blocks, factors)
+
+
+def in_blocks(store: Store) -> bool:
+    """Whether each iteration of an ordered loop adds to the same elements."""
+    moving = frozenset().union(*map(ir.free_axes, store.index))
+    return store.accumulate and store.ordered.isdisjoint(moving)
 
 
 def _length(axis: Axis) -> int:

@@ -12,7 +12,7 @@ from math import prod
 from exprgrad.errors import Where
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.block import in_blocks
+from exprgrad.loop.contract import in_blocks
 from exprgrad.loop.cost import points, typical
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled

@@ -62,7 +62,7 @@ def _parts(kernel: Kernel) -> list[Kernel]:
         first = _partial(name, axes, outer, part(outer))
         partial.setdefault(count, []).append(first)
         totals[node] = _total(node, first.buffer, axes, rest)
-    firsts = [Kernel(_together(stores)) for stores in partial.values()]
+    firsts = [alone(stores) for stores in partial.values()]
     last = Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))
     return [_in_step(part) for part in (*firsts, last)]
 
@@ -116,11 +116,11 @@ def _divided(node: Scalar) -> tuple[Size, Callable[[Axis], Scalar], Scalar | Non
         along = lambda outer: ir.substitute(inner, _renamed((axis,), (outer,)))  # noqa: E731
         return axis.extent, along, None
     count: Size = axis.extent // BLOCK
-    block = lambda outer: _part(  # noqa: E731
+    block = lambda outer: piece(  # noqa: E731
         node, axis, ir.times(ir.axis_value(outer), BLOCK), Axis("t", BLOCK)
     )
     rest = axis.extent - count * BLOCK
-    last = _part(node, axis, ir.size(count * BLOCK), Axis("t", rest)) if rest != 0 else None
+    last = piece(node, axis, ir.size(count * BLOCK), Axis("t", rest)) if rest != 0 else None
     return count, block, last
 
 
@@ -136,7 +136,7 @@ def _total(
     return ir.scalar(COMBINE[kind], (total, rest), (), node.dtype)
 
 
-def _part(node: Scalar, axis: Axis, start: Scalar, inner: Axis) -> Scalar:
+def piece(node: Scalar, axis: Axis, start: Scalar, inner: Axis) -> Scalar:
     """The reduction with the iterations `start + inner` in place of all of `axis`."""
     kind, axes = node.params
     place = ir.add(start, ir.axis_value(inner))
@@ -151,12 +151,12 @@ def _partial(name: str, axes: tuple[Axis, ...], outer: Axis, value: Scalar) -> S
     return Store(buffer, (outer, *axes), index, value)
 
 
-def _together(stores: Sequence[Store]) -> tuple[Store, ...]:
-    """Stores with loops of their own, the same for all of them."""
+def alone(stores: Sequence[Store]) -> Kernel:
+    """A kernel of stores over the same loops, which get loops of their own."""
     old = stores[0].axes
     new = tuple(Axis(axis.name, axis.extent) for axis in old)
-    images = _renamed(old, new)
-    return tuple(ir.replaced(s, images, dict(zip(old, new, strict=True))) for s in stores)
+    images, axes = _renamed(old, new), dict(zip(old, new, strict=True))
+    return Kernel(tuple(ir.replaced(s, images, axes) for s in stores))
 
 
 def _renamed(old: Sequence[Axis], new: Sequence[Axis]) -> dict[Scalar, Scalar]:

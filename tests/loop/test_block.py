@@ -7,6 +7,7 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.loop import block
+from exprgrad.loop.contract import in_blocks
 from exprgrad.loop.cost import Machine
 from exprgrad.loop.schedule import Scheduled
 from tests.loop.stages import interpreted, stages
@@ -21,7 +22,7 @@ def steps(kernels: list[Scheduled]) -> list[tuple[str, ...]]:
     return [
         tuple(str(axis.extent) for axis in store.value.params[1])
         for store in stores
-        if block.in_blocks(store)
+        if in_blocks(store)
     ]
 
 
