@@ -35,7 +35,8 @@ LINE = 64
 WORK_OF_CALL = 1_000_000
 MOST_CHOICES = 64
 POOL = Pool(MOST_THREADS)
-# The entry of a program for one thread; a call with one argument takes half the time.
+# The entry of a program for one thread: a call with one argument takes half as long as one
+# with three.
 ALONE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -47,7 +48,7 @@ def aligned(nbytes: int) -> NDArray[np.uint8]:
 
 
 def address(array: Array) -> int:
-    """Where an array's elements begin, which takes NumPy's own `ctypes.data` ten times as
+    """Where an array's elements begin, which takes NumPy's own `ctypes.data` eight times as
     long: every small call asks. The pointer follows the header of each Python object, as
     in all that was compiled with NumPy's C API (PyArrayObject.data).
     """

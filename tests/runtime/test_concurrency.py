@@ -125,6 +125,23 @@ def test_who_waits_for_one_state_waits_for_all_that_are_joined_to_it() -> None:
     assert not any(turn.lock.locked() for turn in turns)
 
 
+def test_a_call_waits_again_where_its_lock_was_joined_meanwhile() -> None:
+    w = eg.parameter("w", (3,), init=0.0)
+    f = eg.function([], None, {w: w + 1})
+    turn = f.program.program._turn
+    old, new = turn.lock, threading.Lock()
+    caller = threading.Thread(target=f)
+    with new:
+        with old:
+            caller.start()
+            caller.join(0.1)  # until it waits for the old lock
+            turn.lock = new
+        caller.join(0.1)
+        assert w.value.tolist() == [0.0] * 3
+    caller.join()
+    assert w.value.tolist() == [1.0] * 3
+
+
 def test_other_threads_run_during_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPRGRAD_THREADS", "1")  # more of them leave no core to others
     x = eg.input("x", (400, 400))
