@@ -41,8 +41,7 @@ def _check_store(kernel: Kernel, store: Store) -> None:
     _require(len(set(store.axes)) == len(store.axes), kernel, f"{name}: loops differ")
     _require(store.ordered <= set(store.axes), kernel, f"{name}: ordered loops are loops")
     _require(store.value.dtype == store.buffer.dtype, kernel, f"{name}: the dtype is stored")
-    view = store.buffer.shape if store.view is None else store.view
-    _require(len(store.index) == len(view), kernel, f"{name}: an index for each axis")
+    _require(len(store.index) == len(store.shape), kernel, f"{name}: an index for each axis")
 
 
 def _check_read(kernel: Kernel, node: Scalar) -> None:

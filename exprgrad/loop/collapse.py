@@ -89,7 +89,7 @@ def _pairs(kernel: Kernel) -> Iterator[tuple[Axis, Axis]]:
     if any(s.axes != axes or s.accumulate or s.ordered for s in kernel.stores):
         return
     nodes = ir.scalars(kernel)
-    places = [(_view(store), store.index) for store in kernel.stores]
+    places = [(store.shape, store.index) for store in kernel.stores]
     places += [(node.params[1], node.args) for node in nodes if node.op == "read"]
     elsewhere = {s.value for s in kernel.stores}
     elsewhere |= {a for node in nodes if node.op != "read" for a in node.args}
@@ -97,10 +97,6 @@ def _pairs(kernel: Kernel) -> Iterator[tuple[Axis, Axis]]:
         apart = elsewhere.isdisjoint(map(ir.axis_value, pair))
         if apart and all(_where(place, pair) is not None for place in places):
             yield pair
-
-
-def _view(store: Store) -> Shape:
-    return store.buffer.shape if store.view is None else store.view
 
 
 def _where(place: Place, pair: tuple[Axis, Axis]) -> int | None:
@@ -132,7 +128,7 @@ def _joined(kernel: Kernel, pair: tuple[Axis, Axis]) -> Kernel:
     values = ir.substitute_all([s.value for s in kernel.stores], images)
     stores = []
     for store, value in zip(kernel.stores, values, strict=True):
-        view, index = _together((_view(store), store.index), pair, axis)
+        view, index = _together((store.shape, store.index), pair, axis)
         axes = tuple(
             axis if a is pair[0] else a for a in store.axes if a is not pair[1]
         )

@@ -68,9 +68,7 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Store:
-    """`for axes: buffer[index] = value`, or `+=` when it accumulates.
-
-    `index` refers to the shape `view` (the buffer's own when None). Iterations of
+    """`for axes: buffer[index] = value`, or `+=` when it accumulates. Iterations of
     `ordered` axes depend on one another and run one after another.
     """
 
@@ -82,11 +80,15 @@ class Store:
     ordered: frozenset[Axis] = frozenset()
     view: Shape | None = None
 
+    @property
+    def shape(self) -> Shape:
+        """The shape that `index` refers to: `view`, or the buffer's own where it is None."""
+        return self.buffer.shape if self.view is None else self.view
+
     def place(self) -> Affine:
         """Where in its buffer the store falls, in elements."""
         if self not in _places:
-            view = self.buffer.shape if self.view is None else self.view
-            _places[self] = flat(view, self.index)
+            _places[self] = flat(self.shape, self.index)
         return _places[self]
 
 
@@ -117,15 +119,13 @@ _scalars: WeakKeyDictionary[Kernel | Store, Mapping[Scalar, None]] = WeakKeyDict
 
 def scalars(whole: Kernel | Store) -> Set[Scalar]:
     """Every scalar of a kernel or of a store, arguments before users."""
-    found = _scalars.get(whole)
-    if found is None:
-        nodes: Iterable[Scalar] = (
-            walk((*whole.index, whole.value))
-            if isinstance(whole, Store)
-            else chain(*map(scalars, whole.stores))
-        )
-        found = _scalars[whole] = dict.fromkeys(nodes)
-    return found.keys()
+    if whole not in _scalars:
+        if isinstance(whole, Store):
+            nodes: Iterable[Scalar] = walk((*whole.index, whole.value))
+        else:
+            nodes = chain(*map(scalars, whole.stores))
+        _scalars[whole] = dict.fromkeys(nodes)
+    return _scalars[whole].keys()
 
 
 # Making scalars

@@ -189,7 +189,7 @@ def _innermost(buffer: Buffer, axis: int) -> Order:
 def _accesses(kernel: Kernel) -> Iterator[tuple[Buffer, Shape, tuple[Scalar, ...]]]:
     """What a kernel stores to and reads: the buffer, its view, the index."""
     for store in kernel.stores:
-        yield store.buffer, store.view or store.buffer.shape, store.index
+        yield store.buffer, store.shape, store.index
     for node in ir.scalars(kernel):
         if node.op == "read":
             yield ir.read_parts(node)[:3]
@@ -255,7 +255,7 @@ def _stored(store: Store, orders: Orders) -> Store:
     index, value = tuple(image[i] for i in store.index), image[store.value]
     if store.buffer not in orders:
         return replace(store, index=index, value=value)
-    order, view = orders[store.buffer], store.view or store.buffer.shape
+    order, view = orders[store.buffer], store.shape
     axis = place_in(view, store.buffer.shape, order.axis)
     assert axis is not None
     return replace(

@@ -54,7 +54,7 @@ def form(scheduled: Scheduled) -> Form:
     stored = tuple(
         (
             buffers(s.buffer),
-            s.buffer.shape if s.view is None else s.view,
+            s.shape,
             tuple(nodes(i) for i in s.index),
             nodes(s.value),
             s.accumulate,

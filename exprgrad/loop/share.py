@@ -136,10 +136,7 @@ def reads(scheduled: Scheduled) -> Touched:
 
 def writes(scheduled: Scheduled) -> Touched:
     """The parts that a thread writes of each buffer."""
-    accesses = [
-        (s, s.buffer, s.buffer.shape if s.view is None else s.view, s.index)
-        for s in scheduled.kernel.stores
-    ]
+    accesses = [(s, s.buffer, s.shape, s.index) for s in scheduled.kernel.stores]
     return _parts(scheduled, accesses)
 
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 import exprgrad as eg
+from exprgrad.graph import dtype
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.copies import sums
-from exprgrad.loop.layout import place_in
+from exprgrad.loop.ir import Buffer, Kernel, Store
+from exprgrad.loop.layout import arrange, place_in
 from exprgrad.runtime.step import Epoch
-from tests.loop.stages import stages
+from tests.loop.stages import MACHINE, stages
 from tests.loop.test_meaning import hold
 
 BATCH = "batch"
@@ -131,3 +133,11 @@ def test_layers_of_many_channels_run_along_these():
     between = {b for b in images if b.name in ("where1", "many_w0.copy", "many_w1.copy")}
     assert len(between) == 3
     assert {b.shape[-1] for b in between} == {64}
+
+
+def test_a_store_of_one_element_may_have_no_index():
+    """Seen as a scalar, what it stores to still has axes."""
+    made = Buffer("made", (1, 1, 1), dtype.float32, "temporary")
+    kernel = Kernel((Store(made, (), (), ir.zero(dtype.float32), view=()),))
+    _, _, _, loss = network()
+    assert kernel in arrange([*stages([loss]).ordered, kernel], MACHINE, {BATCH})
