@@ -26,12 +26,15 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 @contextmanager
 def settings(*, parallel: bool = False) -> Iterator[None]:
-    """Nothing is kept on disk; with `parallel` threads divide even the least work."""
+    """Nothing is kept on disk; with `parallel` threads divide even the least work, and
+    claim parts of it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXPRGRAD_CACHE", "0")
         patch.setenv("EXPRGRAD_CHECK", "1")
         if parallel:
-            patch.setattr(phases, "PARALLEL_WORK", 0)
+            for limit in ("PARALLEL_WORK", "CLAIMED_WORK", "MANY"):
+                patch.setattr(phases, limit, 0)
         yield
 
 

@@ -115,14 +115,14 @@ def open_piece(
 
 
 def _share(scope: Scope, axis: Axis, block: int) -> tuple[str, str]:
-    """The iterations that fall to this thread: whole blocks, in order."""
+    """The iterations of the part that is run: whole blocks, in order."""
     code, known_before = scope.root.code, scope.root.known
-    keys = [("share", axis, end) for end in ("first", "last")]
-    if keys[0] not in known_before:
+    ends = ("first", "until")
+    if ("share", axis, "first") not in known_before:
         n = scope.size(axis.extent)
         blocks = floor_div(code, code.iadd(n, str(block - 1)), block)
-        for key, thread in zip(keys, ("%thread", code.iadd("%thread", "1")), strict=True):
-            part = code.op(f"sdiv i64 {code.imul(blocks, thread)}, %threads")
-            known_before[key] = (code.imul(part, str(block)), 1)
-    first, last = (known_before[key][0] for key in keys)
-    return first, last
+        for end in ends:
+            part = code.op(f"sdiv i64 {code.imul(blocks, '%' + end)}, %of")
+            known_before["share", axis, end] = (code.imul(part, str(block)), 1)
+    first, until = (known_before["share", axis, end][0] for end in ends)
+    return first, until

@@ -8,7 +8,8 @@ the loop over mini-batches inside.
         leave if an index was out of range         (before any state is written)
         kernels that write states
 
-What one thread alone does between two barriers, the last to come to the first of them
+In a large phase threads claim parts of its loops (`claim.py`), in others each has its
+share. What one thread alone does between two barriers, the last to come to the first of them
 does before it lets the others pass: that is one barrier.
 """
 
@@ -23,6 +24,7 @@ from itertools import accumulate
 from exprgrad.backend import clock
 from exprgrad.backend.arith import least
 from exprgrad.backend.barrier import emit_barrier, emit_section
+from exprgrad.backend.claim import WHOLE, Part, claimed, own_part, release
 from exprgrad.backend.emit import Emitter, Layout
 from exprgrad.backend.level import Bound as Iterations
 from exprgrad.backend.level import Level, Loop, open_loop
@@ -31,14 +33,16 @@ from exprgrad.backend.subnormal import flush, restore
 from exprgrad.backend.target import Target
 from exprgrad.backend.text import Block, Code, Function, Module
 from exprgrad.loop.ir import Axis, Buffer
-from exprgrad.loop.phases import writes_state
+from exprgrad.loop.phases import is_claimed, writes_state
 from exprgrad.loop.same import form
 from exprgrad.loop.schedule import Scheduled
 
-ARGUMENTS = "ptr %buffers, ptr %dims, ptr %status, i64 %thread, i64 %threads"
+ARGUMENTS = (
+    "ptr %buffers, ptr %dims, ptr %status, i64 %thread, i64 %first, i64 %until, i64 %of"
+)
 
 # What the caller passes in one table: where each of these stands.
-TABLES = ("buffers", "dims", "status", "barrier", "ticks")
+TABLES = ("buffers", "dims", "status", "barrier", "claims", "ticks")
 CONTEXT = (*TABLES, "first", "last", "rows", "batch")
 
 
@@ -142,6 +146,7 @@ class Entry:
             for n, name in enumerate(CONTEXT)
         }
         self.row = self._own_row() if timed else None
+        self.claimed = False  # parts of a phase after which threads have not met
         self.leave = Block("leave", end="ret void")
 
     def _field(self, number: int, kind: str) -> str:
@@ -226,23 +231,48 @@ class Entry:
                     self._section([], check)
                 elif not met:
                     self._barrier()
-                for call in calls:
-                    with self._timed(call[0]):
-                        self._call(*call)
+                self._phase(calls, is_claimed(phase))
                 met = False
             number += len(phase)
+        if self.claimed:
+            self._barrier()
+            return True
         return met
+
+    def _phase(self, calls: Sequence[tuple[int, Scheduled, str]], is_claimed: bool) -> None:
+        """Run kernels on this thread's share, or on the parts of it and others that it
+        gets hold of.
+        """
+        if not is_claimed:
+            self._part(calls, own_part(self.code))
+            return
+        outside = self.code
+        with claimed(outside, self.given["claims"]) as (self.code, part):
+            self._part(calls, part)
+        self.code, self.claimed = outside, True
+
+    def _part(self, calls: Sequence[tuple[int, Scheduled, str]], part: Part) -> None:
+        for number, scheduled, dims in calls:
+            with self._timed(number):
+                self._call(number, scheduled, dims, part)
+
+    def _release(self) -> None:
+        """Where all threads have come together: what was claimed may be claimed again."""
+        if self.claimed:
+            release(self.code, self.given["claims"])
+        self.claimed = False
 
     def _section(self, calls: Sequence[tuple[int, Scheduled, str]], check: bool) -> None:
         """Let the last thread to come run kernels, unless an index was out of range."""
 
         def section() -> None:
+            self._release()
             skip = self.function.block("skip")
             if check:
                 stop_if_bad(self.code, self.given["status"], skip)
             for number, _, dims in calls:
                 with self._timed(number):
-                    self.code.do(self._call_text(number, dims))
+                    self.code.do(self._call_text(number, dims, WHOLE))
             self.code.jump(skip)
             self.code.block = skip
 
@@ -251,27 +281,30 @@ class Entry:
         if check:
             leave_if_stopped(self.code, self.given["status"], self.leave)
 
-    def _call(self, number: int, scheduled: Scheduled, dims: str) -> None:
-        call = self._call_text(number, dims)
+    def _call(self, number: int, scheduled: Scheduled, dims: str, part: Part) -> None:
+        call = self._call_text(number, dims, part)
         if scheduled.parallel is not None:
             self.code.do(call)
             return
-        first = self.code.op("icmp eq i64 %thread, 0")
+        first = self.code.op(f"icmp eq i64 {part.first}, 0")
         alone, after = self.function.block("alone"), self.function.block("after")
         self.code.branch(first, alone, after)
         alone.lines.append(call)
         alone.end = f"br label %{after.label}"
         self.code.block = after
 
-    def _call_text(self, number: int, dims: str) -> str:
+    def _call_text(self, number: int, dims: str, part: Part) -> str:
         offset, status = self.calls.offsets[number], self.given["status"]
         table = self.code.op(f"getelementptr ptr, ptr {self.given['buffers']}, i64 {offset}")
         keys = "".join(f", i64 {key}" for key in self.calls.draws[number])
         return (
             f"call void @{self.calls.names[number]}(ptr {table}, ptr {dims}, "
-            f"ptr {status}, i64 %thread, i64 %threads{keys})"
+            f"ptr {status}, i64 %thread, i64 {part.first}, i64 {part.until}, i64 {part.of}{keys})"
         )
 
     def _barrier(self) -> None:
         with self._timed(len(self.calls.names)):
-            emit_barrier(self.code, self.given["barrier"], "%threads")
+            if self.claimed:
+                emit_section(self.code, self.given["barrier"], "%threads", self._release)
+            else:
+                emit_barrier(self.code, self.given["barrier"], "%threads")

@@ -18,6 +18,7 @@ from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import TEMPORARY
 from exprgrad.loop.schedule import Scheduled
 from exprgrad.loop.share import (
+    MANY,
     Anyone,
     Part,
     Touched,
@@ -29,6 +30,8 @@ from exprgrad.loop.share import (
 
 # In additions: what is worth a barrier.
 PARALLEL_WORK = 20_000
+# The same: what is worth the claims of parts.
+CLAIMED_WORK = 2_000_000
 # In bytes: what a phase may store early, or in memory that a barrier would have set free,
 # to save barriers: half of what stays near a core.
 SPARE = 1 << 19
@@ -197,3 +200,24 @@ def into_phases(kernels: Sequence[Scheduled]) -> list[list[Scheduled]]:
 def writes_state(scheduled: Scheduled) -> bool:
     """Whether a kernel overwrites a parameter or a state."""
     return any(buffer.role == "state" for buffer in scheduled.kernel.writes())
+
+
+def is_claimed(phase: Sequence[Scheduled]) -> bool:
+    """Whether threads claim parts of a phase's loops one after another, rather than have
+    a share each: where that is worth its while.
+    """
+    enough = sum(work(each.kernel) for each in phase) >= CLAIMED_WORK
+    return enough and all(map(_has_parts, phase))
+
+
+def _has_parts(each: Scheduled) -> bool:
+    """Whether a kernel has many parts, all of whose loops are divided. What the first
+    thread runs alone belongs to the first part of its share.
+    """
+    if each.parallel is None:
+        return True
+    divided = [
+        axis for store in each.kernel.stores for axis in store.axes if each.of(axis).parallel
+    ]
+    blocks = (-(-typical(axis.extent) // each.share(axis)) for axis in divided)
+    return len(divided) == len(each.kernel.stores) and min(blocks) >= MANY

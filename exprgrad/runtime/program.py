@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgrad.backend.barrier import FLAGS_SIZE
+from exprgrad.backend.claim import claims_size
 from exprgrad.backend.program import CONTEXT, TABLES
 from exprgrad.backend.status import SLOT, status_size
 from exprgrad.backend.threads import Pool
@@ -101,10 +102,12 @@ class Program:
         self._status = aligned(status_size(MOST_THREADS)).view(np.int64)
         self._flag = self._status.data  # read faster than the array
         self._barrier = aligned(FLAGS_SIZE)
+        self._claims = aligned(claims_size(MOST_THREADS))
         # How long each kernel took on each thread, and last how long the thread waited.
         self.ticks = np.zeros((MOST_THREADS, self.linked.ticks), np.int64)
         self._context = np.zeros(len(CONTEXT), np.int64)
-        given = (self._buffers, self._dims, self._status, self._barrier, self.ticks)
+        meeting = (self._barrier, self._claims)
+        given = (self._buffers, self._dims, self._status, *meeting, self.ticks)
         self._context[: len(TABLES)] = [table.ctypes.data for table in given]
         self._context_address = self._context.ctypes.data
         self._span: Span | None = None

@@ -12,17 +12,18 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 import exprgrad as eg
+from exprgrad.backend.claim import UNITS
 from exprgrad.graph import dims as sizes
 from exprgrad.graph.evaluate import dims_of
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop import ir, phases
 from exprgrad.loop.cost import Machine
 from exprgrad.loop.ir import Axis, Kernel
-from exprgrad.loop.schedule import Scheduled
-from exprgrad.loop.share import Anyone, slab
+from exprgrad.loop.schedule import Scheduled, schedule
+from exprgrad.loop.share import Anyone, divisions, slab
 from tests.backend.test_random import LOOPS, loops, with_updates
 from tests.compiled import as_arrays
-from tests.loop.stages import Stages, interpreted, stages
+from tests.loop.stages import MACHINE, Stages, interpreted, stages
 from tests.rewrite.random_graphs import build, expressions
 
 
@@ -64,11 +65,15 @@ def one_after_another(
 
 
 @given(
-    case=st.one_of(expressions(), loops()), seed=st.integers(0, 99), threads=st.just(3)
+    case=st.one_of(expressions(), loops()),
+    seed=st.integers(0, 99),
+    threads=st.sampled_from((3, 3 * UNITS)),
 )
 @examples(max_examples=40, deadline=None)
 def test_threads_of_a_phase_need_not_wait(case, seed, threads):
-    """Whichever thread is the first through a phase, all values are the same."""
+    """Whichever thread is the first through a phase, all values are the same; so they are
+    for the parts that threads claim.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(phases, "PARALLEL_WORK", 0)
         case, updates = with_updates(case, seed)
@@ -176,6 +181,36 @@ def test_a_slab_is_the_part_of_a_buffer_that_a_loop_divides():
     assert slab((6, 8), (row, column), j, 4) != slab((6, 8), (row, column), j, 8)
     assert slab((8, 6), (column, row), i, 2) != slab((6, 8), (row, column), i, 2)
     assert slab((6, 8), (ir.add(row, ir.number(-1)), column), i, 2) is Anyone.UNKNOWN
+
+
+def claims(made: Stages) -> list[bool]:
+    return [phases.is_claimed(phase) for phase in made.phases]
+
+
+def test_parts_are_claimed_where_the_work_is_worth_it():
+    for hidden, wanted in ((64, [False, False]), (1024, [True, True])):
+        loss, weights = network(64, hidden, 10)
+        pairs = zip(weights, eg.grad(loss, weights), strict=True)
+        assert claims(stages([loss], {w: w - 0.1 * g for w, g in pairs})) == wanted
+
+
+def test_few_blocks_are_not_claimed():
+    """A part of less than a block would be none, and the rest as large as a share."""
+    for rows, wanted in ((16, [False]), (256, [True])):
+        x = eg.input("x", (rows, 4096))
+        made = stages([eg.cumulative_sum(eg.tanh(x), 1)])
+        assert [scheduled.parallel.extent for scheduled in made.scheduled] == [rows]
+        assert claims(made) == wanted
+
+
+def test_loops_that_all_threads_run_are_not_claimed():
+    """Each part would run them again."""
+    rows = eg.input("x", (1024, 1024))
+    made = stages([eg.tanh(rows), eg.tanh(eg.input("y", (3,)))])
+    large, small = (store for each in made.scheduled for store in each.kernel.stores)
+    for stores, wanted in (((large,), True), ((large, small), False)):
+        (way,) = divisions(schedule(Kernel(stores), MACHINE), {})
+        assert phases.is_claimed([way]) == wanted
 
 
 def test_random_programs_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
