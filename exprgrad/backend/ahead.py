@@ -23,6 +23,7 @@ from exprgrad.loop import ir
 from exprgrad.loop.contract import LINE
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
+from exprgrad.loop.pages import APART
 
 Hint = tuple[tuple[str, str], ...]
 
@@ -30,8 +31,6 @@ Hint = tuple[tuple[str, str], ...]
 ROWS = 16
 # Bytes ahead of what is read one after another.
 STREAM = 3072
-# Bytes between neighbours from which on the processor's own foresight fails.
-APART = 512
 # Of a hint to the nearest cache, for data: what they are asked for to be read, and to be
 # written, which takes them away from other processors in the same journey.
 TO_READ, TO_WRITE = ((("i32", w), ("i32", "3"), ("i32", "1")) for w in ("0", "1"))

@@ -6,10 +6,10 @@
 
 Along the mini-batch, or along many channels, all lanes of a vector are filled and
 no window crosses the vector; along a short row neither is so. An axis is put innermost in
-all buffers that it runs through at once, where reading and writing takes fewer vectors
-so (`schedule.price`); what contractions over windows read of inputs and parameters is
-copied into that order first (`copies`), weights once for each direction in which they
-are summed over.
+all buffers that it runs through at once, where that takes less time (`schedule.price`): fewer
+vectors are read and written, tiles are wider, sums go along memory. What contractions
+over windows read of inputs and parameters is copied into that order first (`copies`),
+weights once for each direction in which they are summed over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from exprgrad.loop.schedule import price
 
 RANK = 3  # of the smallest arrays that are put in order: matrices are read either way
 SHORT = 8  # iterations that fill a vector too badly for any order
-GAIN = 0.02  # the least share of all time that another order has to save
+GAIN = 0.005  # the least share of all time that another order has to save
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,29 +90,34 @@ class Search:
             if all(_is_long(buffer.shape[axis], steady) for buffer, axis in each)
             and any(axis + 1 != len(buffer.shape) for buffer, axis in each)
         ]
+        alone = sorted(made.bordered, key=lambda b: b.number)
+        known = [p for each in self.classes for p in each.items() if not _is_named(p)]
         self.classes += [
-            {copy: _innermost(copy, len(copy.shape) - 1)}
-            for copy in sorted(made.bordered, key=lambda b: b.number)
+            *({copy: _innermost(copy, len(copy.shape) - 1)} for copy in alone),
+            *({copy: order} for copy, order in known if copy in made.bordered),
         ]
         self.prices: dict[tuple[Kernel, frozenset[Order]], float] = {}
 
     def best(self) -> dict[Buffer, Order]:
-        """The better of two: axes of sizes known now are tried alone at first, for a
-        network may run along its channels only if all of its layers do; or all at once.
+        """The best that is found from several beginnings: a network may run along its
+        channels only if all of its layers do.
         """
-        known = [each for each in self.classes if not any(map(_is_named, each.items()))]
-        starts = [{}, self._climbed({}, known)]
-        found = [self._climbed(start, self.classes) for start in starts]
-        return min(found, key=self.total)
+        starts = [{}, *self._conventions()]
+        return min(map(self._climbed, starts), key=self.total)
 
-    def _climbed(
-        self, orders: dict[Buffer, Order], classes: Sequence[dict[Buffer, Order]]
-    ) -> dict[Buffer, Order]:
+    def _conventions(self) -> list[dict[Buffer, Order]]:
+        """Orders in which most buffers have the axis of one place innermost."""
+        parts = [part for each in self.classes for part in each.items()]
+        places = sorted({order.axis for _, order in parts})
+        found = [{b: o for b, o in parts if o.axis == place} for place in places]
+        return [orders for orders in found if 2 * len(orders) >= len(dict(parts))]
+
+    def _climbed(self, orders: dict[Buffer, Order]) -> dict[Buffer, Order]:
         """Orders that no single class, put above or below them, makes better by much."""
         least = self.total(orders)
         while True:
-            trials = [{**orders, **each} for each in classes]
-            trials += [{**each, **orders} for each in classes]
+            trials = [{**orders, **each} for each in self.classes]
+            trials += [{**each, **orders} for each in self.classes]
             totals = [self.total(trial) for trial in trials]
             if not totals or min(totals) > (1 - GAIN) * least:
                 return orders
@@ -268,15 +273,19 @@ def _stored(store: Store, orders: Orders) -> Store:
 
 
 def _sum_in_order(node: Scalar) -> Scalar:
-    """A reduction whose last axis is the one that its reads have innermost."""
+    """A reduction whose last axis is one that its reads have innermost: all of them, or a
+    long one of one of them.
+    """
     kind, axes = node.params
     if kind == "argmax" or len(axes) == 1:
         return node
     reads = [ir.offset(n) for n in walk(node.args) if n.op == "read"]
-    inner = [a for a in axes if all(place.factor_of(a) == 1 for place in reads)]
-    if not reads or not inner or inner[-1] is axes[-1]:
+    inner = {a: [place.factor_of(a) == 1 for place in reads] for a in axes}
+    found = [a for a in axes if reads and all(inner[a])]
+    found += [a for a in axes if any(inner[a]) and typical(a.extent) >= SHORT]
+    if not found or found[-1] is axes[-1]:
         return node
-    last = inner[-1]
+    last = found[-1]
     return ir.reduction(kind, node.args, (*(a for a in axes if a is not last), last))
 
 

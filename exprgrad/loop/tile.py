@@ -14,6 +14,7 @@ included, is taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 # In vector multiplications: what a load and a repeated element take beside them, a step
 # of the sum, a step to another page of memory, and the least that a step can take.
@@ -43,6 +44,7 @@ class Area:
     far: bool = False
 
 
+@lru_cache(1 << 10)
 def tile(area: Area, registers: int, widest: int = VECTORS[-1]) -> tuple[int, int]:
     """Rows and vectors of the tile."""
     tiles = [

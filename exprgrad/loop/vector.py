@@ -10,7 +10,7 @@ stores), and a factor of a contraction may be read from a panel (`contract`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from math import inf
 from weakref import WeakKeyDictionary
@@ -21,9 +21,15 @@ from exprgrad.loop import ir
 from exprgrad.loop.contract import Contraction, contraction, panels
 from exprgrad.loop.cost import Machine, points, typical
 from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
+from exprgrad.loop.pages import page_steps
+from exprgrad.loop.tile import MANY, Area, tile
 
 # In vector operations: adding up the lanes of a vector.
 HORIZONTAL = 12
+# In vectors read: a load of a tile, which its rows or vectors share, and one from a page
+# whose place is not known.
+SHARED = 0.5
+PAGE_STEP = 6.0
 GUARD = 0.7  # making the mask of a guarded read, in vectors read
 
 # Stores are priced along each of their axes, in many orders of others' axes.
@@ -97,7 +103,29 @@ def cost(
                 else _load(node, axis, lanes)
             )
             total += load * often(around)
+    if found is not None:
+        own_steps = _steps(found, copied, lanes, machine.registers)
+        total += own_steps * often(frozenset(stores[0].axes))
     return total / (lanes * _filled(axis.extent, lanes))
+
+
+def _steps(
+    found: Contraction, copied: Collection[Scalar], lanes: int, registers: int
+) -> float:
+    """What the steps of sums cost beside that, for each vector of results: loads that few
+    rows or few vectors of a tile share, and those from other pages.
+    """
+    vectors = -(-typical(found.columns.extent) // lanes)
+    high, wide = tile(Area(MANY, vectors), registers)
+    total = 0.0
+    for factor, summed in found.factors:
+        along = found.columns in ir.free_axes(factor)
+        step = SHARED / (high if along else wide)
+        if factor.op == "read" and factor not in copied:
+            elsewhere = page_steps(factor, summed, found.rows, high)
+            step += PAGE_STEP * elsewhere / (high * wide)
+        total += step * points(summed)
+    return total
 
 
 def cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float:

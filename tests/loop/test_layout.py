@@ -130,9 +130,8 @@ def test_layers_of_many_channels_run_along_these():
     stored = {b for k in kernels for b in k.writes() if b.role == "temporary"}
     images = {b for b in stored if len(b.shape) > 3}
     assert not any(b.shape[-1] == x.shape[0] for b in images)
-    between = {b for b in images if b.name in ("where1", "many_w0.copy", "many_w1.copy")}
-    assert len(between) == 3
-    assert {b.shape[-1] for b in between} == {64}
+    between = {b.name: b.shape[-1] for b in images}
+    assert [between[name] for name in ("where1", "many_w0.copy", "many_w1.copy")] == [64] * 3
 
 
 def test_a_store_of_one_element_may_have_no_index():
@@ -141,3 +140,29 @@ def test_a_store_of_one_element_may_have_no_index():
     kernel = Kernel((Store(made, (), (), ir.zero(dtype.float32), view=()),))
     _, _, _, loss = network()
     assert kernel in arrange([*stages([loss]).ordered, kernel], MACHINE, {BATCH})
+
+
+def convolved(channels, size):
+    """The kernels of a layer on 32 images, forward and both gradients, by their names."""
+    shape = (32, channels, size, size)
+    x = eg.parameter("deep_x", shape, init=np.zeros(shape))
+    w = eg.parameter("deep_w", (channels, channels, 3, 3), init=eg.init.normal())
+    y = eg.relu(eg.conv2d(x, w, padding=1))
+    made = stages([eg.sum(y * y), *eg.grad(eg.sum(y * y), [x, w])])
+    return {scheduled.kernel.name: scheduled for scheduled in made.scheduled}
+
+
+@pytest.mark.parametrize(("channels", "size"), [(64, 16), (128, 8)])
+def test_known_batches_run_along_many_channels_too(channels, size):
+    """A tile is four vectors of channels wide, where 32 rows have but two."""
+    made = convolved(channels, size)
+    for name in ("where2", "output1"):
+        how = made[name].how.items()
+        assert [(axis.extent, h.tile) for axis, h in how if h.vector] == [(channels, 4)]
+
+
+def test_sums_run_along_the_channels_in_memory():
+    """One factor has them innermost, the other one reads a row of weights for each."""
+    made = convolved(64, 16)
+    (forward,) = (n for n in ir.scalars(made["where2"].kernel) if n.op == "reduce")
+    assert [axis.extent for axis in forward.params[1]] == [3, 3, 64]
