@@ -25,16 +25,16 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 
 @contextmanager
-def settings(*, parallel: bool = False) -> Iterator[None]:
-    """Nothing is kept on disk; with `parallel` threads divide even the least work, and
-    claim parts of it.
+def settings(*, parallel: bool = False, claims: bool = False) -> Iterator[None]:
+    """Nothing is kept on disk; with `parallel` threads divide even the least work, with
+    `claims` they take parts of it one after another.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXPRGRAD_CACHE", "0")
         patch.setenv("EXPRGRAD_CHECK", "1")
-        if parallel:
-            for limit in ("PARALLEL_WORK", "CLAIMED_WORK", "MANY"):
-                patch.setattr(phases, limit, 0)
+        limits = {"PARALLEL_WORK": parallel, "CLAIMED_WORK": claims, "MANY": claims}
+        for limit in (name for name, is_lifted in limits.items() if is_lifted):
+            patch.setattr(phases, limit, 0)
         yield
 
 
@@ -43,9 +43,10 @@ def compiled(
     updates: Mapping[Tensor, Tensor] | None = None,
     target: Target | None = None,
     parallel: bool = False,
+    claims: bool = False,
 ) -> Program:
     """The native program of `outputs` and `updates`."""
-    with settings(parallel=parallel):
+    with settings(parallel=parallel, claims=claims):
         return Program(compile_request(Request(outputs, updates or {}), target))
 
 

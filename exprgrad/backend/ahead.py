@@ -49,7 +49,7 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
         plain = bound.lanes == 1 and bound.tile == 1 and isinstance(factor, int)
         if axis is vector[0] and _goes_on(scope, node):
             ahead = STREAM // buffer.dtype.size
-        elif plain and isinstance(factor, int) and factor * buffer.dtype.size >= APART:
+        elif plain and isinstance(factor, int) and factor * buffer.dtype.size > APART:
             ahead = factor * ROWS
         else:
             continue

@@ -4,9 +4,9 @@
     [     first     | | | | | ]       [     first     | | | | | ]
 
 A thread takes the first, large part of its own share, then the small ones of it, then
-what others have not begun of theirs: a slow core waits for no more than a small part.
-Where all are equally fast each keeps to its share, which is near to it. Who computes
-an element changes nothing in it.
+what others have not begun of theirs: a core that is a little slower is waited for no
+longer than a small part takes. Where all are equally fast each keeps to its share, which
+is near to it. Who computes an element changes nothing in it.
 """
 
 from __future__ import annotations

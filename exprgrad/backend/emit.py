@@ -57,7 +57,8 @@ class Layout:
 
 
 class Emitter:
-    """Writes one kernel into a function of %buffers, %dims, %status, %thread, %threads.
+    """Writes one kernel into a function of %buffers, %dims, %status, %thread, %first,
+    %until and %of: the part of divided loops that a call runs.
 
     %buffers is the kernel's own table, with a slot for each of `buffers`; `keys` names
     the argument that holds the key of a draw. `root` is the level outside all loops.

@@ -146,7 +146,7 @@ class Entry:
             for n, name in enumerate(CONTEXT)
         }
         self.row = self._own_row() if timed else None
-        self.claimed = False  # parts of a phase after which threads have not met
+        self.unreleased = False  # claims of a phase after which threads have not met
         self.leave = Block("leave", end="ret void")
 
     def _field(self, number: int, kind: str) -> str:
@@ -234,22 +234,22 @@ class Entry:
                 self._phase(calls, is_claimed(phase))
                 met = False
             number += len(phase)
-        if self.claimed:
+        if self.unreleased:
             self._barrier()
             return True
         return met
 
-    def _phase(self, calls: Sequence[tuple[int, Scheduled, str]], is_claimed: bool) -> None:
+    def _phase(self, calls: Sequence[tuple[int, Scheduled, str]], in_parts: bool) -> None:
         """Run kernels on this thread's share, or on the parts of it and others that it
         gets hold of.
         """
-        if not is_claimed:
+        if not in_parts:
             self._part(calls, own_part(self.code))
             return
         outside = self.code
         with claimed(outside, self.given["claims"]) as (self.code, part):
             self._part(calls, part)
-        self.code, self.claimed = outside, True
+        self.code, self.unreleased = outside, True
 
     def _part(self, calls: Sequence[tuple[int, Scheduled, str]], part: Part) -> None:
         for number, scheduled, dims in calls:
@@ -258,9 +258,9 @@ class Entry:
 
     def _release(self) -> None:
         """Where all threads have come together: what was claimed may be claimed again."""
-        if self.claimed:
+        if self.unreleased:
             release(self.code, self.given["claims"])
-        self.claimed = False
+        self.unreleased = False
 
     def _section(self, calls: Sequence[tuple[int, Scheduled, str]], check: bool) -> None:
         """Let the last thread to come run kernels, unless an index was out of range."""
@@ -304,7 +304,7 @@ class Entry:
 
     def _barrier(self) -> None:
         with self._timed(len(self.calls.names)):
-            if self.claimed:
+            if self.unreleased:
                 emit_section(self.code, self.given["barrier"], "%threads", self._release)
             else:
                 emit_barrier(self.code, self.given["barrier"], "%threads")

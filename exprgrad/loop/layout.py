@@ -81,9 +81,12 @@ class Search:
         reading = [substituted(kernel, made.images) for kernel in kernels]
         everything = [*kernels, *reading, *self.copies.values()]
         self.used: dict[Kernel, set[Buffer]] = {}
+        self.users: dict[Buffer, list[Kernel]] = {}
         again = [*kernels, *kernels, *self.copies.values()]
         for kernel, form in zip(again, everything, strict=True):
             self.used.setdefault(kernel, set()).update(form.reads() | form.writes())
+            for buffer in form.reads() | form.writes():
+                self.users.setdefault(buffer, []).append(kernel)
         self.classes = [
             {buffer: _innermost(buffer, axis) for buffer, axis in each}
             for each in _classes(everything)
@@ -118,8 +121,8 @@ class Search:
         while True:
             trials = [{**orders, **each} for each in self.classes]
             trials += [{**each, **orders} for each in self.classes]
-            totals = [self.total(trial) for trial in trials]
-            if not totals or min(totals) > (1 - GAIN) * least:
+            totals = [self._after(orders, least, trial) for trial in trials]
+            if not totals or min(totals) >= (1 - GAIN) * least:
                 return orders
             orders, least = self._refined(trials[totals.index(min(totals))])
 
@@ -128,17 +131,26 @@ class Search:
         least = self.total(orders)
         for buffer in list(orders):
             fewer = {b: axis for b, axis in orders.items() if b is not buffer}
-            total = self.total(fewer)
+            total = self._after(orders, least, fewer)
             if total <= least:
                 orders, least = fewer, total
         return orders, least
 
     def total(self, orders: Orders) -> float:
         """The price of all kernels."""
-        made = [k for buffer, k in self.copies.items() if buffer in orders]
-        return sum(self._price(kernel, orders) for kernel in (*made, *self.kernels))
+        return sum(self._price(k, orders) for k in (*self.copies.values(), *self.kernels))
+
+    def _after(self, orders: Orders, before: float, trial: Orders) -> float:
+        """The same under `trial`, told from that `before`: of what uses a moved buffer."""
+        moved = [b for b in {**orders, **trial} if orders.get(b) is not trial.get(b)]
+        using = dict.fromkeys(kernel for b in moved for kernel in self.users[b])
+        return before + sum(self._price(k, trial) - self._price(k, orders) for k in using)
 
     def _price(self, kernel: Kernel, orders: Orders) -> float:
+        """That of a kernel, nothing for a copy that is not made."""
+        own = kernel.stores[0].buffer
+        if own in self.copies and own not in orders:
+            return 0.0
         key = (kernel, frozenset(orders[b] for b in self.used[kernel] if b in orders))
         if key not in self.prices:
             self.prices[key] = price(_arranged(kernel, orders, self.made), self.machine)
@@ -273,19 +285,19 @@ def _stored(store: Store, orders: Orders) -> Store:
 
 
 def _sum_in_order(node: Scalar) -> Scalar:
-    """A reduction whose last axis is one that its reads have innermost: all of them, or a
-    long one of one of them.
+    """A reduction whose last axis is one that all of its reads have innermost, or else a
+    long one that one of them has.
     """
     kind, axes = node.params
     if kind == "argmax" or len(axes) == 1:
         return node
     reads = [ir.offset(n) for n in walk(node.args) if n.op == "read"]
     inner = {a: [place.factor_of(a) == 1 for place in reads] for a in axes}
-    found = [a for a in axes if reads and all(inner[a])]
-    found += [a for a in axes if any(inner[a]) and typical(a.extent) >= SHORT]
-    if not found or found[-1] is axes[-1]:
+    of_all = [a for a in axes if reads and all(inner[a])]
+    of_some = [a for a in axes if any(inner[a]) and typical(a.extent) >= SHORT]
+    last = (of_all or of_some or axes)[-1]
+    if last is axes[-1]:
         return node
-    last = found[-1]
     return ir.reduction(kind, node.args, (*(a for a in axes if a is not last), last))
 
 

@@ -71,7 +71,7 @@ def _is_long_by_row(kernel: Kernel, stores: list[Store], machine: Machine) -> bo
     axes = stores[0].axes
     after = [n for n in _in_all_loops(stores) if n.op not in ("read", "reduce") and n.args]
     lanes = machine.lanes(element_bytes(kernel))
-    row = work(kernel) / points(axes) / lanes
+    row = work(kernel) / max(1, points(axes)) / lanes
     if sum(COSTS.get(n.op, 1) for n in after) < max(LONG, row):
         return False
     flat = list(collapse(Kernel(tuple(stores))).stores)

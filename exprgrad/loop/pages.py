@@ -4,7 +4,7 @@
 
 The processor knows the places of some pages at once, and foresees what follows in order;
 other steps wait. With 2 KB from row to row of x and all of it larger than the pages known,
-the sum above goes elsewhere at each v and at each u, once in three steps and once in nine.
+the sum above goes elsewhere whenever v or u changes: at one step in three.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exprgrad.loop.ir import Axis, Scalar
 
 PAGE = 4096
 KNOWN = 64  # pages whose places are known at once
-# Bytes between neighbours from which on the processor's own foresight fails.
+# Bytes between neighbours beyond which the processor's own foresight fails.
 APART = 512
 
 
@@ -32,8 +32,9 @@ def page_steps(read: Scalar, summed: Sequence[Axis], rows: Axis, high: int) -> f
     if high * prod(_pages(*each) for each in strides) <= KNOWN:
         return 0.0
     found, inside = 0.0, 1
-    for extent, stride in reversed(strides):
-        found += (stride > APART) / inside
+    for extent, stride in reversed([each for each in strides if each[0] > 1]):
+        if stride > APART:
+            found += (1 - 1 / extent) / inside
         inside *= extent
     return high * found
 

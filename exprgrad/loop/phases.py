@@ -30,8 +30,9 @@ from exprgrad.loop.share import (
 
 # In additions: what is worth a barrier.
 PARALLEL_WORK = 20_000
-# The same: what is worth the claims of parts.
-CLAIMED_WORK = 2_000_000
+# The same: what is worth the claims of parts. Smaller phases work on what is in the cache of
+# the core that had it in the step before, and would travel.
+CLAIMED_WORK = 40_000_000
 # In bytes: what a phase may store early, or in memory that a barrier would have set free,
 # to save barriers: half of what stays near a core.
 SPARE = 1 << 19
@@ -204,20 +205,21 @@ def writes_state(scheduled: Scheduled) -> bool:
 
 def is_claimed(phase: Sequence[Scheduled]) -> bool:
     """Whether threads claim parts of a phase's loops one after another, rather than have
-    a share each: where that is worth its while.
+    a share each: where parts can be small, repeat nothing, and are worth a claim.
     """
-    enough = sum(work(each.kernel) for each in phase) >= CLAIMED_WORK
-    return enough and all(map(_has_parts, phase))
+    divided = [each for each in phase if each.parallel is not None]
+    enough = sum(work(each.kernel) for each in divided) >= CLAIMED_WORK
+    return enough and all(map(_has_parts, divided))
 
 
 def _has_parts(each: Scheduled) -> bool:
-    """Whether a kernel has many parts, all of whose loops are divided. What the first
-    thread runs alone belongs to the first part of its share.
+    """Whether a divided kernel has many parts, of which none repeats another's work: a
+    panel, or loops that are not divided.
     """
-    if each.parallel is None:
-        return True
-    divided = [
-        axis for store in each.kernel.stores for axis in store.axes if each.of(axis).parallel
+    axes = [
+        [axis for axis in store.axes if each.of(axis).parallel] for store in each.kernel.stores
     ]
-    blocks = (-(-typical(axis.extent) // each.share(axis)) for axis in divided)
-    return len(divided) == len(each.kernel.stores) and min(blocks) >= MANY
+    if any(len(found) != 1 for found in axes):
+        return False
+    blocks = (-(-typical(axis.extent) // each.share(axis)) for (axis,) in axes)
+    return min(blocks) >= MANY and (not each.panels or each.parallel in each.panels)

@@ -183,7 +183,7 @@ def across(scheduled: Scheduled, store: Store) -> tuple[Axis, Axis] | None:
 
 
 def price(kernel: Kernel, machine: Machine) -> float:
-    """How many vectors are read and written where each loop runs as scheduled."""
+    """The time of a kernel whose loops run as scheduled, in vectors read."""
     kernel = collapse(kernel)
     lanes = machine.lanes(element_bytes(kernel))
     leaves = list(dict.fromkeys(store.axes for store in kernel.stores))

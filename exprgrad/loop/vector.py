@@ -1,5 +1,5 @@
 """Which axis of the stores is a vector: the one along which memory is read and written
-in the fewest vectors, lanes that hold nothing included.
+in the fewest vectors, lanes that hold nothing included, and sums take the least beside.
 
     y[i, j] = x[i, j] + b[j]     along j: 2 loads and a store for each vector of results
                                  along i: 16 elements of x and of y, one by one
@@ -88,7 +88,9 @@ def sums_lanes(node: Scalar) -> bool:
 def cost(
     stores: list[Store], axis: Axis, own: tuple[Axis, ...], lanes: int, machine: Machine
 ) -> float:
-    """Reading and writing vectors along an axis of the stores, weighed by how often."""
+    """Reading and writing vectors along an axis of the stores, weighed by how often, and
+    what the steps of sums take beside.
+    """
     total = 0.0
     found = contraction(stores, axis)
     copied = set(panels(found, machine)) if found is not None else set()
@@ -129,7 +131,9 @@ def _steps(
 
 
 def cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float:
-    """The same when vectors run along the summed axes and the rest is done by element."""
+    """Reading and writing when vectors run along the summed axes and the rest is done by
+    element.
+    """
     if not any(sums_lanes(node) for node in reduces):
         return inf
     total = 0.0

@@ -103,9 +103,9 @@ def assert_near(found, expected, tolerance):
         np.testing.assert_allclose(got, wanted, tolerance, scale)
 
 
-def hold_native(case: Case, updates: dict, parallel: bool) -> None:
+def hold_native(case: Case, updates: dict, parallel: bool, claims: bool = False) -> None:
     expected = evaluate([*case.outputs, *updates.values()], case.values, BATCH)
-    program = compiled(case.outputs, updates, parallel=parallel)
+    program = compiled(case.outputs, updates, parallel=parallel, claims=claims)
     one, two = (stepped(program, list(updates), case.values, BATCH, n) for n in (1, 2))
     assert_near(one, expected, 1e-9)
     assert_same_bits(one, two)
@@ -132,10 +132,12 @@ def test_interpreted_values_and_gradients(case):
     hold_interpreted(with_gradients(case), {})
 
 
-@given(case=st.one_of(expressions(), loops()), seed=st.integers(0, 99))
-@settings(max_examples=40)
-def test_native_updates(case, seed):
-    hold_native(*with_updates(case, seed), parallel=True)
+@given(
+    case=st.one_of(expressions(), loops()), seed=st.integers(0, 99), claims=st.booleans()
+)
+@settings(max_examples=60)
+def test_native_updates(case, seed, claims):
+    hold_native(*with_updates(case, seed), parallel=True, claims=claims)
 
 
 @given(case=st.one_of(expressions(), loops(10)), seed=st.integers(0, 99))

@@ -13,7 +13,7 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.graph.tensor import Tensor
-from exprgrad.loop import fuse, ir, place
+from exprgrad.loop import fuse, ir, layout, place
 from exprgrad.loop.dependences import FAR, Dependences
 from exprgrad.rewrite.fixpoint import Search
 from tests.loop.stages import stages
@@ -114,3 +114,30 @@ def test_a_search_ends_where_kernels_are_far_apart() -> None:
     assert apart.between(0, count - 1)
     assert apart.between(0, 2 * count - 1), "far apart counts as dependent"
     assert not apart.between(count - 3, count - 2)
+
+
+def prices_asked_for(layers: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often the search for layouts asks what a kernel costs, convolution on convolution."""
+    asked = 0
+    own = layout.Search._price
+
+    def counted(self, kernel, orders):
+        nonlocal asked
+        asked += 1
+        return own(self, kernel, orders)
+
+    monkeypatch.setattr(layout.Search, "_price", counted)
+    h = eg.input("x", ("batch", 16, 12, 12))
+    weights = []
+    for n in range(layers):
+        weights.append(eg.parameter(f"grow_w{n}", (16, 16, 3, 3), init=eg.init.he_normal()))
+        h = eg.relu(eg.conv2d(h, weights[-1], padding=1))
+    loss = eg.mean(h * h)
+    assert stages([loss, *eg.grad(loss, weights)]).ordered
+    monkeypatch.undo()
+    return asked
+
+
+def test_the_search_for_layouts_grows_with_the_layers(monkeypatch):
+    """Of each trial only what uses a moved buffer is priced again."""
+    assert prices_asked_for(6, monkeypatch) < 3 * prices_asked_for(3, monkeypatch)

@@ -161,6 +161,14 @@ def test_known_batches_run_along_many_channels_too(channels, size):
         assert [(axis.extent, h.tile) for axis, h in how if h.vector] == [(channels, 4)]
 
 
+def test_images_of_no_batch_are_put_in_some_order():
+    """Where all orders cost nothing the search ends."""
+    x, _, weights, _ = network()
+    rows = eg.input("none", (0, *x.shape[1:]))
+    first = eg.relu(eg.conv2d(rows, weights[0], padding=1))
+    assert stages([eg.conv2d(first, weights[1])]).ordered
+
+
 def test_sums_run_along_the_channels_in_memory():
     """One factor has them innermost, the other one reads a row of weights for each."""
     made = convolved(64, 16)

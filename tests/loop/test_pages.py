@@ -24,8 +24,8 @@ def steps(shape: tuple[int, ...], index: tuple[Axis, ...], *summed: Axis, high: 
     ("inner", "wanted"),
     [
         (16, 0),  # 64 bytes from w to w, 768 from u to u: 12 pages
-        (128, 1 / 12 + 1 / 4),  # 512 from w to w, 2 KB from v to v, 6 KB from u to u: 96 pages
-        (256, 1 / 12 + 1 / 4 + 1),  # 1 KB from w to w
+        (128, 191 / 768),  # 512 from w to w: wherever v or u changes, of 96 pages
+        (256, 767 / 768),  # 1 KB from w to w: at each step but the first
     ],
 )
 def test_steps_to_another_page_count_where_pages_are_many(inner: int, wanted: float) -> None:
@@ -34,14 +34,25 @@ def test_steps_to_another_page_count_where_pages_are_many(inner: int, wanted: fl
 
 
 def test_a_sum_that_goes_along_memory_stays() -> None:
-    assert steps((3, 4, 4096), (V, W, Axis("u", 4096)), V, W, Axis("u", 4096)) < 1e-3
+    """The same elements in two orders."""
+    v, w, u = index = Axis("v", 16), Axis("w", 8), Axis("u", 1024)
+    assert steps((16, 8, 1024), index, v, w, u) == pytest.approx(127 / 131072)
+    assert steps((16, 8, 1024), index, u, v, w) == pytest.approx(127 / 128)
+
+
+@pytest.mark.parametrize("extent", [0, 1])
+def test_axes_that_never_move_count_nothing(extent: int) -> None:
+    short = Axis("v", extent)
+    index = (U, W, short, Axis("i", 512))
+    long = steps((64, 4, 1, 512), (U, W, V, index[3]), U, W)
+    assert steps((64, 4, 1, 512), index, U, W, short) == long
 
 
 def test_each_row_of_a_tile_has_its_own_pages() -> None:
     """Rows far apart make the pages many; rows side by side share theirs."""
     far = (48, 64, 256), (ROWS, U, W), U, W
-    assert steps(*far) == pytest.approx(6 / 4)
+    assert steps(*far) == pytest.approx(6 * 63 / 256)
     assert steps(*far, high=1) == 0
     near = (128, 4, 48), (Axis("u", 128), W, ROWS)
     assert steps(*near, *near[1][:2]) == 0  # 768 bytes from u to u: 24 pages for all rows
-    assert steps((128, 64, 48), near[1], *near[1][:2]) == pytest.approx(1 / 4)
+    assert steps((128, 64, 48), near[1], *near[1][:2]) == pytest.approx(127 / 512)

@@ -29,7 +29,7 @@ def trained(threads: int) -> list[np.ndarray]:
     w = eg.parameter("w", (HIDDEN, CLASSES), init=rng.normal(0, 0.1, (HIDDEN, CLASSES)))
     loss = eg.mean(eg.nn.cross_entropy(eg.relu(x @ v) @ w, y))
     updates = {p: p - 0.1 * g for p, g in zip((v, w), eg.grad(loss, [v, w]), strict=True)}
-    with settings(), pytest.MonkeyPatch.context() as patch:
+    with settings(claims=True), pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXPRGRAD_THREADS", str(threads))
         epoch = Epoch([x, y], {"loss": loss}, updates)
         assert any(map(is_claimed, epoch.program.compiled.phases))
@@ -44,10 +44,13 @@ def test_the_bits_of_training_do_not_depend_on_the_threads(threads: int) -> None
         assert_same_bits(ours, alone)
 
 
-def product(width: int = HIDDEN) -> tuple[eg.Tensor, eg.Tensor, Program]:
-    x, places = eg.input("x", (ROWS, width)), eg.input("places", (ROWS,), "int64")
-    program = compiled([eg.take(x, places, axis=0) @ eg.permute_dims(x, (1, 0))])
-    assert any(map(is_claimed, program.compiled.phases))
+def product() -> tuple[eg.Tensor, eg.Tensor, Program]:
+    """Rows of x, in the order of places, times weights."""
+    x, places = eg.input("x", (ROWS, HIDDEN)), eg.input("places", (ROWS,), "int64")
+    weights = eg.constant(RNG.normal(size=(HIDDEN, WIDTH)).astype("float32"))
+    with settings(claims=True):
+        program = compiled([eg.take(x, places, axis=0) @ weights], claims=True)
+        assert any(map(is_claimed, program.compiled.phases))
     return x, places, program
 
 
