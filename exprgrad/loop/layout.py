@@ -81,11 +81,12 @@ class Search:
         reading = [substituted(kernel, made.images) for kernel in kernels]
         everything = [*kernels, *reading, *self.copies.values()]
         self.used: dict[Kernel, set[Buffer]] = {}
-        self.users: dict[Buffer, list[Kernel]] = {}
         again = [*kernels, *kernels, *self.copies.values()]
         for kernel, form in zip(again, everything, strict=True):
             self.used.setdefault(kernel, set()).update(form.reads() | form.writes())
-            for buffer in form.reads() | form.writes():
+        self.users: dict[Buffer, list[Kernel]] = {}
+        for kernel, buffers in self.used.items():
+            for buffer in buffers:
                 self.users.setdefault(buffer, []).append(kernel)
         self.classes = [
             {buffer: _innermost(buffer, axis) for buffer, axis in each}

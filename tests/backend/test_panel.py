@@ -78,7 +78,7 @@ def test_an_update_fused_into_a_gradient_is_made_in_place() -> None:
     np.testing.assert_allclose(w.value, before - 0.1 * gradient, rtol=1e-4, atol=1e-4)
 
 
-def test_loops_that_cannot_change_places_read_no_panel_and_gather_nothing() -> None:
+def test_loops_that_cannot_change_places_read_no_panel_and_gather_in_no_sum() -> None:
     x, k = eg.input("x", (16, 64, 16, 16)), eg.input("k", (64, 64, 3, 3))
     graph = eg.relu(eg.conv2d(x, k, padding=1))
     assert panels(graph) == 0

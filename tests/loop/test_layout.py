@@ -9,7 +9,7 @@ import exprgrad as eg
 from exprgrad.graph import dtype
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.node import walk
-from exprgrad.loop import ir
+from exprgrad.loop import ir, layout
 from exprgrad.loop.copies import sums
 from exprgrad.loop.ir import Buffer, Kernel, Store
 from exprgrad.loop.layout import arrange, place_in
@@ -161,12 +161,23 @@ def test_known_batches_run_along_many_channels_too(channels, size):
         assert [(axis.extent, h.tile) for axis, h in how if h.vector] == [(channels, 4)]
 
 
-def test_images_of_no_batch_are_put_in_some_order():
-    """Where all orders cost nothing the search ends."""
+def test_convolutions_of_no_images_have_no_results_and_no_gradients():
     x, _, weights, _ = network()
     rows = eg.input("none", (0, *x.shape[1:]))
     first = eg.relu(eg.conv2d(rows, weights[0], padding=1))
-    assert stages([eg.conv2d(first, weights[1])]).ordered
+    last = eg.conv2d(first, weights[1])
+    call = eg.function([rows], [last, *eg.grad(eg.sum(last), weights[:2])])
+    images, *gradients = call(np.zeros(rows.shape, np.float32))
+    assert images.shape == last.shape
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_the_search_ends_where_no_order_costs_anything(monkeypatch):
+    _, _, weights, loss = network(size=28)
+    kernels = stages([loss, *eg.grad(loss, weights)]).lowered
+    monkeypatch.setattr(layout, "price", lambda kernel, machine: 0.0)
+    monkeypatch.setattr(layout.Search, "_refined", lambda *_: pytest.fail("goes on"))
+    assert arrange(kernels, MACHINE, {BATCH})
 
 
 def test_sums_run_along_the_channels_in_memory():
