@@ -33,7 +33,7 @@ from exprgrad.backend.subnormal import flush, restore
 from exprgrad.backend.target import Target
 from exprgrad.backend.text import Block, Code, Function, Module
 from exprgrad.loop.ir import Axis, Buffer
-from exprgrad.loop.phases import is_claimed, writes_state
+from exprgrad.loop.phases import writes_state
 from exprgrad.loop.same import form
 from exprgrad.loop.schedule import Scheduled
 
@@ -231,7 +231,7 @@ class Entry:
                     self._section([], check)
                 elif not met:
                     self._barrier()
-                self._phase(calls, is_claimed(phase))
+                self._phase(calls)
                 met = False
             number += len(phase)
         if self.unreleased:
@@ -239,11 +239,11 @@ class Entry:
             return True
         return met
 
-    def _phase(self, calls: Sequence[tuple[int, Scheduled, str]], in_parts: bool) -> None:
+    def _phase(self, calls: Sequence[tuple[int, Scheduled, str]]) -> None:
         """Run kernels on this thread's share, or on the parts of it and others that it
         gets hold of.
         """
-        if not in_parts:
+        if not any(scheduled.claimed for _, scheduled, _ in calls):
             self._part(calls, own_part(self.code))
             return
         outside = self.code

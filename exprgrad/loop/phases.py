@@ -9,7 +9,7 @@ with what it wrote itself where that can be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exprgrad.graph.dims import Size, count
 from exprgrad.loop import ir
@@ -195,7 +195,7 @@ def into_phases(kernels: Sequence[Scheduled]) -> list[list[Scheduled]]:
                 phase.add(each, chosen, bool(passed.kernels))
                 result[-1].append(chosen)
         waiting = passed.kernels
-    return result
+    return [[replace(each, claimed=is_claimed(phase)) for each in phase] for phase in result]
 
 
 def writes_state(scheduled: Scheduled) -> bool:

@@ -101,7 +101,9 @@ def _listed(names: list[str]) -> str:
 
 def _threads(scheduled: Scheduled) -> str:
     axis = scheduled.parallel
-    return f"threads divide {axis}" if axis is not None else "the first thread alone"
+    if axis is None:
+        return "the first thread alone"
+    return f"threads claim parts of {axis}" if scheduled.claimed else f"threads divide {axis}"
 
 
 def _count(number: int, what: str) -> str:

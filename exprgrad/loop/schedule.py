@@ -80,7 +80,8 @@ class Scheduled:
 
     `panels` are factors copied into a panel for each tile of an axis; `far` are buffers
     that are asked for ahead of their use, because they are not expected in the cache.
-    Threads divide a parallel loop in blocks of `grain`, or of its tile where that is more.
+    Threads divide a parallel loop in blocks of `grain`, or of its tile where that is more,
+    and have a share each or, where it is `claimed`, take parts of it one after another.
     """
 
     kernel: Kernel
@@ -89,6 +90,7 @@ class Scheduled:
     grain: int = 1
     panels: Mapping[Axis, tuple[Scalar, ...]] = field(default_factory=dict)
     far: frozenset[Buffer] = frozenset()
+    claimed: bool = False
 
     def of(self, axis: Axis) -> How:
         """How the loop over `axis` runs."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import exprgrad as eg
@@ -67,6 +69,8 @@ def test_the_reason_names_the_tile_and_what_is_read() -> None:
     assert "accumulators of 32 registers" in reason
     assert "b is read with unit stride along j" in reason
     assert reason.endswith("threads divide i")
+    claimed = why(replace(way, claimed=True), MACHINE.registers)
+    assert claimed.endswith("threads claim parts of i")
 
 
 def test_loops_without_vectors_say_so() -> None:

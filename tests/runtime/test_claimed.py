@@ -7,7 +7,6 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.errors import IndexOutOfRange
-from exprgrad.loop.phases import is_claimed
 from exprgrad.runtime.program import Program
 from exprgrad.runtime.step import Epoch
 from tests.compiled import assert_same_bits, compiled, native, settings
@@ -32,7 +31,7 @@ def trained(threads: int) -> list[np.ndarray]:
     with settings(claims=True), pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXPRGRAD_THREADS", str(threads))
         epoch = Epoch([x, y], {"loss": loss}, updates)
-        assert any(map(is_claimed, epoch.program.compiled.phases))
+        assert any(scheduled.claimed for scheduled in epoch.program.compiled.kernels)
         order = np.arange(ROWS)
         records = [epoch.run(DATA, order, 64, 0, STEPS)["loss"] for _ in range(2)]
     return [*records, v.value.copy(), w.value.copy()]
@@ -48,9 +47,8 @@ def product() -> tuple[eg.Tensor, eg.Tensor, Program]:
     """Rows of x, in the order of places, times weights."""
     x, places = eg.input("x", (ROWS, HIDDEN)), eg.input("places", (ROWS,), "int64")
     weights = eg.constant(RNG.normal(size=(HIDDEN, WIDTH)).astype("float32"))
-    with settings(claims=True):
-        program = compiled([eg.take(x, places, axis=0) @ weights], claims=True)
-        assert any(map(is_claimed, program.compiled.phases))
+    program = compiled([eg.take(x, places, axis=0) @ weights], claims=True)
+    assert any(scheduled.claimed for scheduled in program.compiled.kernels)
     return x, places, program
 
 
