@@ -1,8 +1,9 @@
 """How the iterations of a loop are covered: by tiles, by single iterations or vectors,
 and by a vector some of whose lanes are off.
 
-The cover depends on sizes only; threads divide it in whole tiles, so that each element
-is computed in the same way whoever computes it.
+Vectors lie at the same places however many threads there are: parts are whole blocks of
+them, so that each element is computed in the same way whoever computes it. Rows, each of
+which is computed by itself, are cut into tiles within a thread's part.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from exprgrad.backend.level import RUN_TIME, Bound, Level, Loop, open_loop
 from exprgrad.backend.scope import Scope
 from exprgrad.backend.text import Code
 from exprgrad.loop.ir import Axis
-from exprgrad.loop.schedule import How, Scheduled
+from exprgrad.loop.schedule import Scheduled
+from exprgrad.loop.tile import heights, spare
 
 Span = tuple[str, str, int]  # start, stop, step
 
@@ -32,7 +34,7 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
     """The pieces of a loop that this thread runs, one after another.
 
     What whole tiles leave over is one smaller tile where its size is known. Where it is
-    not, it runs by twos and by ones, vectors one by one, the last of them masked.
+    not, vectors run one by one, the last of them masked.
     """
     how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
     width = lanes if how.vector else 1
@@ -45,23 +47,48 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
         low, high = most(code, low, start), least(code, high, stop)
     if (number := known(n)) is not None:
         return _known_pieces(code, number, low, high, how.tile, width)
-    pieces, start = [], "0"
-    for tile in _tiles(how):
-        block = tile * width
-        stop = whole(code, n, block)
-        span = (most(code, low, start), least(code, high, stop), block)
-        pieces.append((span, Bound("", tile, width)))
-        start = stop
     if how.vector:
-        span = (most(code, low, start), least(code, high, n), lanes)
-        pieces.append((span, Bound("", 1, lanes, RUN_TIME)))
+        return _vectors(code, n, low, high, how.tile, lanes)
+    return rows(code, low, high, how.tile)
+
+
+def _vectors(
+    code: Code, n: str, low: str, high: str, tile: int, lanes: int
+) -> list[tuple[Span, Bound]]:
+    """Tiles of vectors, then single ones, then one some of whose lanes are off."""
+    pieces, start = [], "0"
+    for size in _tiles(tile):
+        stop = whole(code, n, size * lanes)
+        span = (most(code, low, start), least(code, high, stop), size * lanes)
+        pieces.append((span, Bound("", size, lanes)))
+        start = stop
+    span = (most(code, low, start), least(code, high, n), lanes)
+    return [*pieces, (span, Bound("", 1, lanes, RUN_TIME))]
+
+
+def _tiles(tile: int) -> list[int]:
+    return [tile, 1] if tile > 1 else [1]
+
+
+def rows(code: Code, low: str, high: str, tall: int) -> list[tuple[Span, Bound]]:
+    """Rows from one end to the other, as `tile.cut` has it."""
+    pieces, start = [], low
+    for height in heights(tall):
+        left = code.isub(high, start)
+        count = floor_div(code, left, height)
+        if height == tall and (spared := spare(tall)):
+            count = _without_spare(code, count, left, tall, spared)
+        stop = code.iadd(start, code.imul(count, str(height))) if height > 1 else high
+        pieces.append(((start, stop, height), Bound("", height)))
+        start = stop
     return pieces
 
 
-def _tiles(how: How) -> list[int]:
-    """Smaller and smaller tiles for a number of iterations not known."""
-    smaller = [2, 1] if how.tile > 3 and not how.vector else [1]
-    return [how.tile, *smaller] if how.tile > 1 else [1]
+def _without_spare(code: Code, count: str, left: str, tall: int, spared: range) -> str:
+    """One tile less, if there is one, where so many rows are left over."""
+    beyond = code.isub(code.isub(left, code.imul(count, str(tall))), str(spared.start))
+    few = code.op(f"icmp ult i64 {beyond}, {len(spared)}")
+    return code.isub(count, least(code, count, code.op(f"zext i1 {few} to i64")))
 
 
 def _known_pieces(
@@ -83,7 +110,7 @@ def written(scheduled: Scheduled, axis: Axis) -> int:
     how, n = scheduled.of(axis), axis.extent
     width = scheduled.lanes if how.vector else 1
     if not isinstance(n, int):
-        return sum(_tiles(how)) + how.vector
+        return sum(_tiles(how.tile)) + 1 if how.vector else sum(heights(how.tile))
     tiles, left = divmod(n, how.tile * width)
     return how.tile * min(tiles, 1) + -(-left // width)
 
@@ -123,6 +150,7 @@ def _share(scope: Scope, axis: Axis, block: int) -> tuple[str, str]:
         blocks = floor_div(code, code.iadd(n, str(block - 1)), block)
         for end in ends:
             part = code.op(f"sdiv i64 {code.imul(blocks, '%' + end)}, %of")
-            known_before["share", axis, end] = (code.imul(part, str(block)), 1)
+            place = least(code, code.imul(part, str(block)), n)
+            known_before["share", axis, end] = (place, 1)
     first, until = (known_before["share", axis, end][0] for end in ends)
     return first, until

@@ -187,6 +187,12 @@ class Code:
             return b if a == "0" else a
         return self.op(f"add nsw i64 {a}, {b}")
 
+    def isub(self, a: str, b: str) -> str:
+        """a - b"""
+        if _known(a) and _known(b):
+            return str(int(a) - int(b))
+        return a if b == "0" else self.op(f"sub nsw i64 {a}, {b}")
+
     def imul(self, a: str, b: str) -> str:
         """a * b"""
         if _known(a) and _known(b):

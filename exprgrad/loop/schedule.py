@@ -34,7 +34,7 @@ from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.pairs import paired
-from exprgrad.loop.tile import Area, tile
+from exprgrad.loop.tile import Area, tile, unit
 from exprgrad.loop.vector import (
     cost,
     cost_across,
@@ -80,7 +80,7 @@ class Scheduled:
 
     `panels` are factors copied into a panel for each tile of an axis; `far` are buffers
     that are asked for ahead of their use, because they are not expected in the cache.
-    Threads divide a parallel loop in blocks of `grain`, or of its tile where that is more,
+    Threads divide a parallel loop in blocks of `grain`, or of its `unit` where that is more,
     and have a share each or, where it is `claimed`, take parts of it one after another.
     """
 
@@ -105,7 +105,13 @@ class Scheduled:
 
     def share(self, axis: Axis) -> int:
         """How many iterations of a parallel loop stay together."""
-        return max(self.grain, self.block(axis))
+        return max(self.grain, self.unit(axis))
+
+    def unit(self, axis: Axis) -> int:
+        """The fewest iterations of a loop that one thread may have."""
+        how = self.of(axis)
+        known = isinstance(axis.extent, int)
+        return self.block(axis) if how.vector or known else unit(how.tile)
 
     def block(self, axis: Axis) -> int:
         """How many iterations of a loop run side by side."""

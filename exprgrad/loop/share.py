@@ -67,7 +67,7 @@ def divisions(scheduled: Scheduled, grains: Mapping[Size, int]) -> list[Schedule
 def _divisible(scheduled: Scheduled, axes: Sequence[Axis]) -> list[Axis]:
     stores = scheduled.kernel.stores
     free = [a for a in axes if not any(a in store.ordered for store in stores)]
-    blocks = {a: -(-typical(a.extent) // scheduled.block(a)) for a in free}
+    blocks = {a: -(-typical(a.extent) // scheduled.unit(a)) for a in free}
     many = [a for a in free if blocks[a] >= MANY]
     return many or sorted((a for a in free if blocks[a] > 1), key=lambda a: -blocks[a])
 
@@ -90,16 +90,16 @@ def _each_divided(scheduled: Scheduled) -> list[Scheduled]:
 
 def divided(scheduled: Scheduled, axis: Axis, grain: int) -> Scheduled:
     """The kernel with one loop divided among threads, in blocks of `grain` where its
-    tiles fit into them.
+    units fit into them.
     """
     how = dict(scheduled.how)
     how[axis] = replace(how.get(axis, SERIAL), parallel=True)
-    fits = grain % scheduled.block(axis) == 0
+    fits = grain % scheduled.unit(axis) == 0
     return replace(scheduled, how=how, grain=grain if fits else 1)
 
 
 def common_grains(kernels: Iterable[Scheduled]) -> dict[Size, int]:
-    """A block for each extent into which the tiles of most loops of that extent fit: the
+    """A block for each extent into which the units of most loops of that extent fit: the
     least common multiple, as long as it leaves many blocks.
 
     A loop over all elements of several rows takes whole blocks of the loop over rows.
@@ -109,7 +109,7 @@ def common_grains(kernels: Iterable[Scheduled]) -> dict[Size, int]:
         for way in divisions(scheduled, {}):
             axis = way.parallel
             assert axis is not None
-            _join(grains, axis.extent, way.block(axis))
+            _join(grains, axis.extent, way.unit(axis))
     for extent, rows in product(sorted(grains, key=typical), list(grains)):
         row, rest = divmod(typical(extent), typical(rows))
         if not rest and row > 1 and rows * row == extent:

@@ -84,10 +84,61 @@ def _step(rows: int, vectors: int) -> float:
 
 
 def _rows(area: Area, tall: int) -> list[tuple[int, int]]:
-    if area.known or tall == 1:
-        return _pieces(area.rows, tall)
-    rest = area.rows % tall
-    return [(tall, area.rows // tall), (2, rest // 2), (1, rest % 2)]
+    return _pieces(area.rows, tall) if area.known else cut(area.rows, tall)
+
+
+# Rows whose number is known at run time alone
+
+
+def heights(tall: int) -> list[int]:
+    """The tiles by which such rows are covered, one kind after another.
+
+    >>> heights(6), heights(4), heights(1)
+    ([6, 4, 1], [4, 2, 1], [1])
+    """
+    return sorted({tall, _half(tall), 1}, reverse=True)
+
+
+def spare(tall: int) -> range:
+    """How many rows beyond whole tiles make two smaller ones with one of these: 6 and 2
+    rows are 4 and 4, for a tile of two waits for its sums.
+
+    >>> spare(6), spare(4)
+    (range(2, 4), range(0, 0))
+    """
+    half = _half(tall)
+    return range(2 * half - tall, half) if 2 * half > tall > 1 else range(0)
+
+
+def cut(rows: int, tall: int) -> list[tuple[int, int]]:
+    """How many tiles of each kind there are.
+
+    >>> cut(128, 6)
+    [(6, 20), (4, 2), (1, 0)]
+    """
+    found = []
+    for height in heights(tall):
+        count = rows // height
+        if height == tall and count and rows % height in spare(tall):
+            count -= 1
+        found.append((height, count))
+        rows -= count * height
+    return found
+
+
+def unit(tall: int) -> int:
+    """How many of the rows stay with one thread: a tile where tiles are a power of two, of
+    others the smaller tile, so that threads have equally many.
+
+    >>> unit(6), unit(8)
+    (4, 8)
+    """
+    return tall if tall & (tall - 1) == 0 else _half(tall)
+
+
+def _half(tall: int) -> int:
+    """The largest power of two below, four at most."""
+    return min(4, 1 << (tall - 1).bit_length() - 1) if tall > 1 else 1
 
 
 def _pieces(n: int, size: int) -> list[tuple[int, int]]:

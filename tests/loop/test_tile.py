@@ -2,7 +2,7 @@
 
 import pytest
 
-from exprgrad.loop.tile import Area, tile
+from exprgrad.loop.tile import Area, cut, heights, tile, unit
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,22 @@ def test_accumulators_vectors_and_a_repeated_element_have_registers(registers: i
 
 def test_a_tile_may_be_no_wider_than_asked() -> None:
     assert tile(Area(512, 32), 32, widest=1)[1] == 1
+
+
+@pytest.mark.parametrize("tall", range(1, 17))
+def test_rows_of_a_number_known_at_run_time_are_cut_into_tiles(tall: int) -> None:
+    for rows in range(100):
+        found = cut(rows, tall)
+        assert [height for height, _ in found] == heights(tall)
+        assert sum(height * count for height, count in found) == rows
+        assert all(count >= 0 for _, count in found)
+
+
+@pytest.mark.parametrize("rows", [8, 16, 32, 50, 64, 100, 128, 256, 512])
+def test_usual_batches_leave_no_rows_to_tiles_that_wait_for_their_sums(rows: int) -> None:
+    assert dict(cut(rows, 6))[1] == 0
+
+
+@pytest.mark.parametrize("rows", [32, 64, 96, 128, 256])
+def test_two_threads_have_equally_many_rows_of_a_usual_batch(rows: int) -> None:
+    assert rows % (2 * unit(6)) == 0
