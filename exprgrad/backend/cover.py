@@ -33,8 +33,9 @@ Span = tuple[str, str, int]  # start, stop, step
 def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
     """The pieces of a loop that this thread runs, one after another.
 
-    What whole tiles leave over is one smaller tile where its size is known. Where it is
-    not, vectors run one by one, the last of them masked.
+    What whole tiles leave over is one smaller tile where its size is known; rows that
+    threads part, or of a number known at run time alone, end in several smaller ones,
+    vectors run one by one then, the last of them masked.
     """
     how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
     width = lanes if how.vector else 1
@@ -45,11 +46,26 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
         level, start, stop = scope.blocks[axis]
         code = level.code
         low, high = most(code, low, start), least(code, high, stop)
-    if (number := known(n)) is not None:
+    number = known(n)
+    if number is not None and (how.vector or not _in_parts(scope.scheduled, axis)):
         return _known_pieces(code, number, low, high, how.tile, width)
     if how.vector:
         return _vectors(code, n, low, high, how.tile, lanes)
-    return rows(code, low, high, how.tile)
+    return rows(code, low, high, how.tile, _kinds(scope.scheduled, axis))
+
+
+def _in_parts(scheduled: Scheduled, axis: Axis) -> bool:
+    """Whether threads part a loop over rows within its tiles."""
+    return scheduled.of(axis).parallel and scheduled.unit(axis) < scheduled.block(axis)
+
+
+def _kinds(scheduled: Scheduled, axis: Axis) -> list[int]:
+    """The heights of tiles over rows: no single ones where all parts are multiples of the
+    smaller tile.
+    """
+    found, n = heights(scheduled.of(axis).tile), axis.extent
+    whole_units = isinstance(n, int) and n % scheduled.unit(axis) == 0
+    return found[:-1] if _in_parts(scheduled, axis) and whole_units else found
 
 
 def _vectors(
@@ -70,15 +86,18 @@ def _tiles(tile: int) -> list[int]:
     return [tile, 1] if tile > 1 else [1]
 
 
-def rows(code: Code, low: str, high: str, tall: int) -> list[tuple[Span, Bound]]:
-    """Rows from one end to the other, as `tile.cut` has it."""
+def rows(
+    code: Code, low: str, high: str, tall: int, kinds: Sequence[int]
+) -> list[tuple[Span, Bound]]:
+    """Rows from one end to the other, by tiles of these heights as `tile.cut` has it."""
     pieces, start = [], low
-    for height in heights(tall):
+    for height in kinds:
         left = code.isub(high, start)
         count = floor_div(code, left, height)
         if height == tall and (spared := spare(tall)):
             count = _without_spare(code, count, left, tall, spared)
-        stop = code.iadd(start, code.imul(count, str(height))) if height > 1 else high
+        last = height == kinds[-1]
+        stop = high if last else code.iadd(start, code.imul(count, str(height)))
         pieces.append(((start, stop, height), Bound("", height)))
         start = stop
     return pieces
@@ -109,8 +128,10 @@ def written(scheduled: Scheduled, axis: Axis) -> int:
     """How many iterations, or vectors of them, the pieces of a loop write out."""
     how, n = scheduled.of(axis), axis.extent
     width = scheduled.lanes if how.vector else 1
+    if not how.vector and (not isinstance(n, int) or _in_parts(scheduled, axis)):
+        return sum(_kinds(scheduled, axis))
     if not isinstance(n, int):
-        return sum(_tiles(how.tile)) + 1 if how.vector else sum(heights(how.tile))
+        return sum(_tiles(how.tile)) + 1
     tiles, left = divmod(n, how.tile * width)
     return how.tile * min(tiles, 1) + -(-left // width)
 

@@ -110,8 +110,7 @@ class Scheduled:
     def unit(self, axis: Axis) -> int:
         """The fewest iterations of a loop that one thread may have."""
         how = self.of(axis)
-        known = isinstance(axis.extent, int)
-        return self.block(axis) if how.vector or known else unit(how.tile)
+        return self.block(axis) if how.vector else unit(how.tile)
 
     def block(self, axis: Axis) -> int:
         """How many iterations of a loop run side by side."""

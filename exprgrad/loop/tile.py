@@ -87,7 +87,7 @@ def _rows(area: Area, tall: int) -> list[tuple[int, int]]:
     return _pieces(area.rows, tall) if area.known else cut(area.rows, tall)
 
 
-# Rows whose number is known at run time alone
+# Rows whose number in a thread's part is known at run time alone
 
 
 def heights(tall: int) -> list[int]:
@@ -127,13 +127,16 @@ def cut(rows: int, tall: int) -> list[tuple[int, int]]:
 
 
 def unit(tall: int) -> int:
-    """How many of the rows stay with one thread: a tile where tiles are a power of two, of
-    others the smaller tile, so that threads have equally many.
+    """How many of the rows stay with one thread: a smaller tile, so that threads have about
+    equally many, where all its multiples are cut into no single rows; else a whole one.
 
-    >>> unit(6), unit(8)
-    (4, 8)
+    >>> unit(6), unit(5), unit(8)
+    (4, 5, 8)
     """
-    return tall if tall & (tall - 1) == 0 else _half(tall)
+    half = _half(tall)
+    multiples = range(half, half * tall + 1, half)
+    fits = tall & (tall - 1) and not any(dict(cut(rows, tall))[1] for rows in multiples)
+    return half if fits else tall
 
 
 def _half(tall: int) -> int:

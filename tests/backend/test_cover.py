@@ -14,7 +14,8 @@ from exprgrad.backend.level import Bound, Level, open_loop
 from exprgrad.backend.text import Code, Function, Module
 from exprgrad.backend.threads import ENTRY
 from exprgrad.loop.ir import Axis
-from exprgrad.loop.tile import cut
+from exprgrad.loop.tile import cut, heights
+from tests.compiled import assert_same_bits, compiled, native
 
 MOST = 40
 
@@ -31,7 +32,7 @@ def program(tall: int) -> Library:
         level.code.op(f"load i64, ptr {level.code.op(f'getelementptr i64, ptr %context, i64 {n}')}")
         for n in (0, 1)
     ]
-    for (start, stop, step), bound in rows(level.code, *ends, tall):
+    for (start, stop, step), bound in rows(level.code, *ends, tall, heights(tall)):
         loop = open_loop(level, Axis("row", MOST), (start, stop, step), Bound(""))
         code = loop.level.code
         place = code.iadd(loop.variable, "2")
@@ -59,8 +60,21 @@ def test_tiles_follow_one_another_as_the_cost_model_counts_them(tall: int, first
             assert begin == row
             row += height
         assert row == last
-        heights = list(found.values())
-        assert heights == [h for h, n in cut(last - first, tall) for _ in range(n)]
+        assert list(found.values()) == [h for h, n in cut(last - first, tall) for _ in range(n)]
+
+
+@pytest.mark.parametrize("claims", [False, True])
+@pytest.mark.parametrize("rows", [*range(5, 25), 33, 64, 70])
+def test_threads_part_rows_of_a_known_number(rows: int, claims: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal(shape).astype(np.float32) for shape in ((rows, 64), (64, 96)))
+    a, b = eg.input("a", x.shape), eg.input("b", y.shape)
+    program = compiled([eg.sigmoid(a @ b)], parallel=True, claims=claims)
+    assert any(each.parallel is not None for each in program.compiled.kernels)
+    (alone,) = native(program, {a: x, b: y}, threads=1)
+    for threads in (2, 3, 5):
+        assert_same_bits([alone], native(program, {a: x, b: y}, threads=threads))
+    np.testing.assert_allclose(alone, 1 / (1 + np.exp(-(x @ y))), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("threads", ["1", "2", "3"])

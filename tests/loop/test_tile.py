@@ -49,3 +49,10 @@ def test_usual_batches_leave_no_rows_to_tiles_that_wait_for_their_sums(rows: int
 @pytest.mark.parametrize("rows", [32, 64, 96, 128, 256])
 def test_two_threads_have_equally_many_rows_of_a_usual_batch(rows: int) -> None:
     assert rows % (2 * unit(6)) == 0
+
+
+@pytest.mark.parametrize("tall", range(1, 17))
+def test_what_stays_with_one_thread_is_cut_into_no_single_rows(tall: int) -> None:
+    for parts in range(1, 100):
+        singles = dict(cut(parts * unit(tall), tall))[1]
+        assert singles == 0 or tall == 1
