@@ -61,10 +61,11 @@ def _in_parts(scheduled: Scheduled, axis: Axis) -> bool:
 
 def _kinds(scheduled: Scheduled, axis: Axis) -> list[int]:
     """The heights of tiles over rows: no single ones where all parts are multiples of the
-    smaller tile.
+    smaller tile, and no blocks of rows cut them.
     """
-    found, n = heights(scheduled.of(axis).tile), axis.extent
-    whole_units = isinstance(n, int) and n % scheduled.unit(axis) == 0
+    how, n = scheduled.of(axis), axis.extent
+    found = heights(how.tile)
+    whole_units = isinstance(n, int) and n % scheduled.unit(axis) == 0 and not how.block
     return found[:-1] if _in_parts(scheduled, axis) and whole_units else found
 
 
@@ -89,7 +90,10 @@ def _tiles(tile: int) -> list[int]:
 def rows(
     code: Code, low: str, high: str, tall: int, kinds: Sequence[int]
 ) -> list[tuple[Span, Bound]]:
-    """Rows from one end to the other, by tiles of these heights as `tile.cut` has it."""
+    """Rows from one end to the other, by tiles of these heights as `tile.cut` has it; none
+    where the part of a thread and a block of rows do not meet, and `high` is below `low`.
+    """
+    high = most(code, high, low)
     pieces, start = [], low
     for height in kinds:
         left = code.isub(high, start)

@@ -51,7 +51,7 @@ def tiles(tall: int, first: int, last: int) -> dict[int, int]:
     return {row: int(n) for row, n in enumerate(context[2:]) if n}
 
 
-@pytest.mark.parametrize("tall", [1, 2, 3, 4, 5, 6, 8, 16])
+@pytest.mark.parametrize("tall", [1, 2, 3, 4, 5, 6, 8, 12, 16])
 @pytest.mark.parametrize("first", [0, 4, 9])
 def test_tiles_follow_one_another_as_the_cost_model_counts_them(tall: int, first: int) -> None:
     for last in range(first, MOST):
@@ -61,6 +61,12 @@ def test_tiles_follow_one_another_as_the_cost_model_counts_them(tall: int, first
             row += height
         assert row == last
         assert list(found.values()) == [h for h, n in cut(last - first, tall) for _ in range(n)]
+
+
+@pytest.mark.parametrize("tall", [1, 3, 4, 6, 12])
+def test_a_part_that_ends_before_it_begins_has_no_rows(tall: int) -> None:
+    for last in range(MOST):
+        assert not tiles(tall, MOST - 1, last)
 
 
 @pytest.mark.parametrize("claims", [False, True])
