@@ -25,7 +25,7 @@ from exprgrad.backend.scope import Scope
 from exprgrad.backend.text import Code
 from exprgrad.loop.ir import Axis
 from exprgrad.loop.schedule import Scheduled
-from exprgrad.loop.tile import heights, spare
+from exprgrad.loop.tile import kinds, spare
 
 Span = tuple[str, str, int]  # start, stop, step
 
@@ -33,9 +33,8 @@ Span = tuple[str, str, int]  # start, stop, step
 def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
     """The pieces of a loop that this thread runs, one after another.
 
-    What whole tiles leave over is one smaller tile where its size is known; rows that
-    threads part, or of a number known at run time alone, end in several smaller ones,
-    vectors run one by one then, the last of them masked.
+    What whole tiles leave over is one smaller tile where its size is known. Where it is
+    not, rows end in smaller tiles (`rows`), and vectors run one by one, the last masked.
     """
     how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
     width = lanes if how.vector else 1
@@ -46,27 +45,29 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
         level, start, stop = scope.blocks[axis]
         code = level.code
         low, high = most(code, low, start), least(code, high, stop)
-    number = known(n)
-    if number is not None and (how.vector or not _in_parts(scope.scheduled, axis)):
+    if _is_cut(scope.scheduled, axis):
+        return rows(code, low, high, _kinds(scope.scheduled, axis))
+    if (number := known(n)) is not None:
         return _known_pieces(code, number, low, high, how.tile, width)
-    if how.vector:
-        return _vectors(code, n, low, high, how.tile, lanes)
-    return rows(code, low, high, how.tile, _kinds(scope.scheduled, axis))
+    return _vectors(code, n, low, high, how.tile, lanes)
 
 
-def _in_parts(scheduled: Scheduled, axis: Axis) -> bool:
-    """Whether threads part a loop over rows within its tiles."""
-    return scheduled.of(axis).parallel and scheduled.unit(axis) < scheduled.block(axis)
+def _is_cut(scheduled: Scheduled, axis: Axis) -> bool:
+    """Whether a loop is over rows, of which a thread's part is cut into tiles while the
+    program runs: their number is not known before, or a part need not be whole tiles.
+    """
+    how = scheduled.of(axis)
+    parted = how.parallel and scheduled.unit(axis) < how.tile
+    return not how.vector and (parted or not isinstance(axis.extent, int))
 
 
 def _kinds(scheduled: Scheduled, axis: Axis) -> list[int]:
-    """The heights of tiles over rows: no single ones where all parts are multiples of the
-    smaller tile, and no blocks of rows cut them.
+    """The tiles of rows that are cut: single ones only where a part may be no multiple of
+    the unit, be it for the number of rows or for a block that ends within it.
     """
     how, n = scheduled.of(axis), axis.extent
-    found = heights(how.tile)
     whole_units = isinstance(n, int) and n % scheduled.unit(axis) == 0 and not how.block
-    return found[:-1] if _in_parts(scheduled, axis) and whole_units else found
+    return kinds(how.tile)[: -1 if whole_units else None]
 
 
 def _vectors(
@@ -88,27 +89,33 @@ def _tiles(tile: int) -> list[int]:
 
 
 def rows(
-    code: Code, low: str, high: str, tall: int, kinds: Sequence[int]
+    code: Code, low: str, high: str, kinds: Sequence[int]
 ) -> list[tuple[Span, Bound]]:
-    """Rows from one end to the other, by tiles of these heights as `tile.cut` has it; none
-    where the part of a thread and a block of rows do not meet, and `high` is below `low`.
+    """Rows `low` to `high` - 1 in tiles of so many rows, the whole ones first, as
+    `tile.cut` counts them; the last kind takes all that is left.
+
+    There are none where `high` is below `low`: a thread's part and a block of rows need
+    not meet.
     """
     high = most(code, high, low)
     pieces, start = [], low
     for height in kinds:
-        left = code.isub(high, start)
-        count = floor_div(code, left, height)
-        if height == tall and (spared := spare(tall)):
-            count = _without_spare(code, count, left, tall, spared)
-        last = height == kinds[-1]
-        stop = high if last else code.iadd(start, code.imul(count, str(height)))
+        stop = high
+        if height != kinds[-1]:
+            left = code.isub(high, start)
+            count = floor_div(code, left, height)
+            if height == kinds[0]:
+                count = _without_spare(code, count, left, height)
+            stop = code.iadd(start, code.imul(count, str(height)))
         pieces.append(((start, stop, height), Bound("", height)))
         start = stop
     return pieces
 
 
-def _without_spare(code: Code, count: str, left: str, tall: int, spared: range) -> str:
-    """One tile less, if there is one, where so many rows are left over."""
+def _without_spare(code: Code, count: str, left: str, tall: int) -> str:
+    """One whole tile less, if there is one, where the rest makes smaller ones with it."""
+    if not (spared := spare(tall)):
+        return count
     beyond = code.isub(code.isub(left, code.imul(count, str(tall))), str(spared.start))
     few = code.op(f"icmp ult i64 {beyond}, {len(spared)}")
     return code.isub(count, least(code, count, code.op(f"zext i1 {few} to i64")))
@@ -132,7 +139,7 @@ def written(scheduled: Scheduled, axis: Axis) -> int:
     """How many iterations, or vectors of them, the pieces of a loop write out."""
     how, n = scheduled.of(axis), axis.extent
     width = scheduled.lanes if how.vector else 1
-    if not how.vector and (not isinstance(n, int) or _in_parts(scheduled, axis)):
+    if _is_cut(scheduled, axis):
         return sum(_kinds(scheduled, axis))
     if not isinstance(n, int):
         return sum(_tiles(how.tile)) + 1

@@ -35,7 +35,8 @@ MANY = 96
 @dataclass(frozen=True, slots=True)
 class Area:
     """What is to be covered: rows, of a number known before the program runs or not, and
-    vectors. `far` says that each step of the sum goes to another page of memory.
+    vectors. `far` says that each step of the sum goes to another page of memory. Rows of a
+    known number count as one thread has them that runs alone, with one tile for the rest.
     """
 
     rows: int
@@ -90,10 +91,10 @@ def _rows(area: Area, tall: int) -> list[tuple[int, int]]:
 # Rows whose number in a thread's part is known at run time alone
 
 
-def heights(tall: int) -> list[int]:
-    """The tiles by which such rows are covered, one kind after another.
+def kinds(tall: int) -> list[int]:
+    """How many rows the tiles have by which such rows are covered, the largest first.
 
-    >>> heights(6), heights(4), heights(1)
+    >>> kinds(6), kinds(4), kinds(1)
     ([6, 4, 1], [4, 2, 1], [1])
     """
     return sorted({tall, _half(tall), 1}, reverse=True)
@@ -117,7 +118,7 @@ def cut(rows: int, tall: int) -> list[tuple[int, int]]:
     [(6, 20), (4, 2), (1, 0)]
     """
     found = []
-    for height in heights(tall):
+    for height in kinds(tall):
         count = rows // height
         if height == tall and count and rows % height in spare(tall):
             count -= 1

@@ -1,7 +1,8 @@
-"""Rows whose number is known at run time alone: each in one tile, few tiles small."""
+"""Rows that are cut while a program runs: each in one tile, few tiles small."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -14,16 +15,16 @@ from exprgrad.backend.level import Bound, Level, open_loop
 from exprgrad.backend.text import Code, Function, Module
 from exprgrad.backend.threads import ENTRY
 from exprgrad.loop.ir import Axis
-from exprgrad.loop.tile import cut, heights
+from exprgrad.loop.tile import cut, kinds, unit
 from tests.compiled import assert_same_bits, compiled, native
 
 MOST = 40
 
 
 @cache
-def program(tall: int) -> Library:
-    """Leaves at each row with which a tile begins how many rows that has. Context: the
-    first row, the last, and a number for each row.
+def cutter(sizes: tuple[int, ...]) -> Library:
+    """Cuts rows into tiles of these kinds, and leaves at each row with which a tile begins
+    how many rows that has. Context: the first row, the last, a number for each row.
     """
     module = Module(target=host())
     arguments = "ptr %context, i64 %thread, i64 %threads"
@@ -32,7 +33,7 @@ def program(tall: int) -> Library:
         level.code.op(f"load i64, ptr {level.code.op(f'getelementptr i64, ptr %context, i64 {n}')}")
         for n in (0, 1)
     ]
-    for (start, stop, step), bound in rows(level.code, *ends, tall, heights(tall)):
+    for (start, stop, step), bound in rows(level.code, *ends, sizes):
         loop = open_loop(level, Axis("row", MOST), (start, stop, step), Bound(""))
         code = loop.level.code
         place = code.iadd(loop.variable, "2")
@@ -43,19 +44,19 @@ def program(tall: int) -> Library:
     return compile_module(str(module))
 
 
-def tiles(tall: int, first: int, last: int) -> dict[int, int]:
+def tiles(sizes: Sequence[int], first: int, last: int) -> dict[int, int]:
     """The rows of the tile that begins at each row."""
     context = np.zeros(2 + MOST, np.int64)
     context[:2] = first, last
-    ENTRY(program(tall).address("entry"))(context.ctypes.data, 0, 1)
+    ENTRY(cutter(tuple(sizes)).address("entry"))(context.ctypes.data, 0, 1)
     return {row: int(n) for row, n in enumerate(context[2:]) if n}
 
 
 @pytest.mark.parametrize("tall", [1, 2, 3, 4, 5, 6, 8, 12, 16])
 @pytest.mark.parametrize("first", [0, 4, 9])
-def test_tiles_follow_one_another_as_the_cost_model_counts_them(tall: int, first: int) -> None:
+def test_tiles_follow_one_another_as_they_are_counted(tall: int, first: int) -> None:
     for last in range(first, MOST):
-        found, row = tiles(tall, first, last), first
+        found, row = tiles(kinds(tall), first, last), first
         for begin, height in found.items():
             assert begin == row
             row += height
@@ -66,20 +67,26 @@ def test_tiles_follow_one_another_as_the_cost_model_counts_them(tall: int, first
 @pytest.mark.parametrize("tall", [1, 3, 4, 6, 12])
 def test_a_part_that_ends_before_it_begins_has_no_rows(tall: int) -> None:
     for last in range(MOST):
-        assert not tiles(tall, MOST - 1, last)
+        assert not tiles(kinds(tall), MOST - 1, last)
+
+
+@pytest.mark.parametrize("tall", [3, 6, 12])
+def test_parts_that_are_whole_units_need_no_single_rows(tall: int) -> None:
+    for last in range(0, MOST, unit(tall)):
+        assert tiles(kinds(tall)[:-1], 0, last) == tiles(kinds(tall), 0, last)
 
 
 @pytest.mark.parametrize("claims", [False, True])
-@pytest.mark.parametrize("rows", [*range(5, 25), 33, 64, 70])
-def test_threads_part_rows_of_a_known_number(rows: int, claims: bool) -> None:
+@pytest.mark.parametrize("number", [*range(5, 25), 33, 64, 70])
+def test_threads_part_rows_of_a_known_number(number: int, claims: bool) -> None:
     rng = np.random.default_rng(0)
-    x, y = (rng.standard_normal(shape).astype(np.float32) for shape in ((rows, 64), (64, 96)))
+    x, y = (rng.standard_normal(shape).astype(np.float32) for shape in ((number, 64), (64, 96)))
     a, b = eg.input("a", x.shape), eg.input("b", y.shape)
-    program = compiled([eg.sigmoid(a @ b)], parallel=True, claims=claims)
-    assert any(each.parallel is not None for each in program.compiled.kernels)
-    (alone,) = native(program, {a: x, b: y}, threads=1)
+    made = compiled([eg.sigmoid(a @ b)], parallel=True, claims=claims)
+    assert any(each.parallel is not None for each in made.compiled.kernels)
+    (alone,) = native(made, {a: x, b: y}, threads=1)
     for threads in (2, 3, 5):
-        assert_same_bits([alone], native(program, {a: x, b: y}, threads=threads))
+        assert_same_bits([alone], native(made, {a: x, b: y}, threads=threads))
     np.testing.assert_allclose(alone, 1 / (1 + np.exp(-(x @ y))), rtol=1e-4, atol=1e-6)
 
 

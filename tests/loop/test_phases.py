@@ -236,3 +236,15 @@ def test_random_programs_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     made = stages(build(3, 20, LOOPS).outputs, machine=NARROW)
     assert any(s.parallel for s in made.scheduled)
     assert any(sum(s.parallel is not None for s in phase) > 1 for phase in made.phases)
+
+
+@pytest.mark.parametrize("rows", [32, 64, 128])
+@pytest.mark.parametrize("named", [False, True])
+def test_two_threads_have_equally_many_rows_in_tiles_of_six(rows: int, named: bool) -> None:
+    a, b = eg.input("a", ("rows" if named else rows, 200)), eg.input("b", (200, 512))
+    (scheduled,) = stages([a @ b]).scheduled
+    (axis,) = (axis for axis, how in scheduled.how.items() if how.parallel)
+    assert scheduled.of(axis).tile == 6
+    parts = [part(scheduled, thread, 2, {"rows": rows}) for thread in (0, 1)]
+    lengths = [n for each in parts for n in (x.extent for x in each.stores[0].axes) if n != 512]
+    assert lengths == [rows // 2, rows // 2]

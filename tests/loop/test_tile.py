@@ -2,7 +2,7 @@
 
 import pytest
 
-from exprgrad.loop.tile import Area, cut, heights, tile, unit
+from exprgrad.loop.tile import Area, cut, kinds, tile, unit
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_tile_may_be_no_wider_than_asked() -> None:
 def test_rows_of_a_number_known_at_run_time_are_cut_into_tiles(tall: int) -> None:
     for rows in range(100):
         found = cut(rows, tall)
-        assert [height for height, _ in found] == heights(tall)
+        assert [height for height, _ in found] == kinds(tall)
         assert sum(height * count for height, count in found) == rows
         assert all(count >= 0 for _, count in found)
 
