@@ -170,7 +170,9 @@ def _blocks(
 ) -> dict[Axis, How]:
     """The rows of a contraction in blocks, if its columns are the loop outside of them."""
     *_, columns, rows = (None, None, *kernel.stores[0].axes)
-    found = contraction(kernel.stores, columns) if columns is not None else None
+    if columns is None or not how.get(columns, SERIAL).vector:
+        return {}
+    found = contraction(kernel.stores, columns)
     if found is None or rows is not found.rows or rows not in how:
         return {}
     return {rows: replace(how[rows], block=row_block(kernel, found, machine))}
