@@ -3,7 +3,8 @@
     for u < 784: ... b[u, j..]              asks for b[u + 16, j..]: each row is on another
                                             page, where the processor foresees nothing
     for i: m[i..] = 0.9 * m[i..] + g[i..]   asks for what is 3 KB ahead, which may be on the
-                                            next page: there its foresight begins anew
+                                            next page: there the foresight of some
+                                            processors begins anew
     W[i.., j..] = W[i.., j..] - rate * sum  asks for W[i.., j..] before it computes the sum
 
 A hint changes no result, and one that points outside of all memory does nothing.
@@ -47,7 +48,7 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
     for axis, bound in level.axes.items():
         factor = place.factor_of(axis)
         plain = bound.lanes == 1 and bound.tile == 1 and isinstance(factor, int)
-        if axis is vector[0] and _goes_on(scope, node):
+        if axis is vector[0] and _goes_on(scope, node) and not _is_foreseen(level):
             ahead = STREAM // buffer.dtype.size
         elif plain and isinstance(factor, int) and factor * buffer.dtype.size > APART:
             ahead = factor * ROWS
@@ -65,6 +66,12 @@ def _goes_on(scope: Scope, node: Scalar) -> bool:
     """
     in_order = all(atom.op == "axis" for atom, _ in ir.offset(node).terms)
     return in_order and not any(map(is_contraction, ir.scalars(scope.scheduled.kernel)))
+
+
+def _is_foreseen(level: Level) -> bool:
+    """Whether the processor foresees what lies in order, on the next page as well."""
+    target = level.code.function.module.target
+    return target is not None and target.foresees
 
 
 def ask_for_tile(

@@ -45,6 +45,17 @@ def test_what_is_gone_through_is_asked_for_some_lines_ahead() -> None:
     assert not HINT.findall(ir)
 
 
+def test_what_is_gone_through_is_not_asked_for_where_the_processor_foresees_it() -> None:
+    x, w = eg.input("asked_x", (1 << 16,)), eg.input("asked_rows", (64, 256))
+    v = eg.state("asked_v", (1 << 16,), init=0.0)
+    zen = replace(SMALL_CACHE, cpu="znver4")
+    stream = Request([], {v: 0.9 * v + x})
+    tiles = Request([], {W: W - 0.1 * (w.T @ w)})
+    assert HINT.findall(compile_request(stream, SMALL_CACHE).library.ir)
+    assert not HINT.findall(compile_request(stream, zen).library.ir)
+    assert HINT.findall(compile_request(tiles, zen).library.ir)
+
+
 def test_a_sum_asks_for_what_it_goes_through() -> None:
     x = eg.input("asked_x", (1 << 16,))
     ir = compile_request(Request([eg.sum(eg.tanh(x))], {}), SMALL_CACHE).library.ir
