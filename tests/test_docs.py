@@ -66,7 +66,7 @@ def run(block: str, page: Path) -> tuple[str, dict[str, Any]]:
 
 
 def test_the_example_of_the_readme_prints_what_stands_there() -> None:
-    """`python tests/test_docs.py` writes what it prints now."""
+    """`python -m tests.test_docs` writes what it prints now."""
     (block,) = PYTHON.findall(README)
     (shown,) = TEXT.findall(README)
     printed, names = run(block, ROOT / "README.md")

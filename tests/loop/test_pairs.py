@@ -70,7 +70,8 @@ native_pairs = pytest.mark.skipif(
 def test_the_innermost_loop_is_of_pairs_in_registers() -> None:
     x, w = eg.input("x", (64, 784)), eg.input("w", (784, 256))
     loops = innermost_loops(compiled([product(x, w)]).compiled.library.assembly)
-    hottest = max(loops, key=lambda lines: sum("vdpbf16ps" in line for line in lines))
+    # The last of them: the first rows may also write what all others read from panels.
+    hottest = max(reversed(loops), key=lambda lines: sum("vdpbf16ps" in line for line in lines))
     assert sum("vdpbf16ps" in line for line in hottest) == 24
     assert [line for line in hottest if "rsp" in line and VECTOR.search(line)] == []
     assert [line for line in hottest if STORE.search(line)] == []
