@@ -54,33 +54,64 @@ def _better(code: Code, kinds: list[Kind], a: Total, b: Total, later: bool) -> s
     return code.op(f"or {flags} {larger}, " + code.op(f"and {flags} {same}, {earlier}"))
 
 
-def folded(
-    node: Scalar, code: Code, lanes: int, totals: list[Total], across: bool
-) -> Total:
-    """Accumulators side by side as one, then, where lanes run `across` the sum, its lanes
-    as one number: by halves.
-    """
+def beside_as_one(node: Scalar, code: Code, lanes: int, totals: list[Total]) -> Total:
+    """Accumulators side by side as one, by halves."""
     while len(totals) > 1:
         half = len(totals) // 2
         pairs = zip(totals[:half], totals[half:], strict=True)
         totals = [merged(node, code, lanes, a, b) for a, b in pairs]
-    total = totals[0]
-    while across and lanes > 1:
-        lanes //= 2
-        low, high = (_half(node, code, total, lanes, start) for start in (0, lanes))
-        total = merged(node, code, lanes, low, high)
-    return total
+    return totals[0]
 
 
-def _half(node: Scalar, code: Code, total: Total, lanes: int, start: int) -> Total:
+def lanes_as_one(node: Scalar, code: Code, lanes: int, totals: list[Total]) -> list[Total]:
+    """The lanes of each accumulator as one number, by halves; those of several in the same
+    vectors, which takes no more instructions than those of one.
+
+        a0 a1 a2 a3, b0 b1 b2 b3  ->  a0+a2 a1+a3 b0+b2 b1+b3  ->  a0+a2+a1+a3 b0+b2+b1+b3
+    """
+    found: list[Total] = []
+    while len(found) < len(totals):
+        rest = totals[len(found) :]
+        count = min(lanes, 1 << len(rest).bit_length() - 1)
+        found += _in_the_same_vectors(node, code, lanes, rest[:count])
+    return found
+
+
+def _in_the_same_vectors(
+    node: Scalar, code: Code, lanes: int, totals: list[Total]
+) -> list[Total]:
+    """The same for as many accumulators as a power of two, no more than there are lanes."""
+    vectors, own = totals, lanes  # so many lanes are left to each accumulator
+    while own > 1:
+        own //= 2
+        pairs = [vectors[n : n + 2] for n in range(0, len(vectors), 2)]
+        vectors = [_halved(node, code, lanes, own, pair) for pair in pairs]
+        lanes = own * len(totals) // len(vectors)
+    if lanes == 1:
+        return vectors
+    return [_chosen(node, code, lanes, vectors, [n]) for n in range(lanes)]
+
+
+def _halved(node: Scalar, code: Code, lanes: int, own: int, vectors: list[Total]) -> Total:
+    """Each two times `own` lanes of one vector or two as `own` lanes of one."""
+    starts = range(0, len(vectors) * lanes, 2 * own)
+    low, high = ([start + n for start in starts for n in range(at, at + own)] for at in (0, own))
+    a, b = (_chosen(node, code, lanes, vectors, each) for each in (low, high))
+    return merged(node, code, len(low), a, b)
+
+
+def _chosen(
+    node: Scalar, code: Code, lanes: int, vectors: list[Total], chosen: list[int]
+) -> Total:
+    """What stands at some places of one vector or of two, counted through both."""
     names = []
-    for name, argument in zip(total, node.args, strict=True):
-        wide = Kind.of(argument.dtype, 2 * lanes)
-        if lanes == 1:
-            names.append(code.op(f"extractelement {wide} {name}, i64 {start}"))
+    for n, argument in enumerate(node.args):
+        kind = Kind.of(argument.dtype, lanes)
+        if len(chosen) == 1:
+            names.append(code.op(f"extractelement {kind} {vectors[0][n]}, i64 {chosen[0]}"))
             continue
-        chosen = ", ".join(f"i32 {start + n}" for n in range(lanes))
-        names.append(
-            code.op(f"shufflevector {wide} {name}, {wide} poison, <{lanes} x i32> <{chosen}>")
-        )
+        first, second = vectors[0][n], vectors[1][n] if len(vectors) > 1 else "poison"
+        places = ", ".join(f"i32 {place}" for place in chosen)
+        both = f"{kind} {first}, {kind} {second}"
+        names.append(code.op(f"shufflevector {both}, <{len(chosen)} x i32> <{places}>"))
     return tuple(names)

@@ -2,6 +2,8 @@
 
     sum over k: a[i.., k] * b[k, j..]      accumulators of the tile, in order of k, a few
                                            steps written out in each round of the loop
+    sum over k: x[k, i..], k by 4          terms 0, 4, 8, ... in one accumulator, 1, 5, 9, ...
+                                           in the next: few sums would wait for themselves
     sum over k: x[i, k], k as vectors      lanes and a few vectors side by side, added up
                                            at the end in a fixed order
     sum over k: x[i, k]; sum over k: y[i, k]
@@ -18,7 +20,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from exprgrad.backend.arith import both, fixed_mask, known, select, whole
-from exprgrad.backend.combine import Total, folded, merged
+from exprgrad.backend.combine import Total, beside_as_one, lanes_as_one, merged
 from exprgrad.backend.cover import Span, open_piece, runs
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.limits import limited
@@ -34,8 +36,9 @@ from exprgrad.loop.ir import Axis, Scalar, Store
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """A reduction being written: the points of the tile, and how many vectors of its
-    last axis stand side by side (0 when that axis runs one by one).
+    """A reduction being written: the points of the tile, how many vectors of its last axis
+    stand side by side (0 when that axis runs one by one), and how many accumulators its
+    terms go to in turn, for each point.
     """
 
     scope: Scope
@@ -43,6 +46,7 @@ class Reduction:
     lanes: int
     points: list[dict[Axis, int]]
     across: int
+    turns: int = 1
 
     @property
     def kind(self) -> str:
@@ -101,12 +105,17 @@ def reduce(
     how = scope.scheduled.of(node.params[1][-1])
     across = how.tile if how.vector and vector is None else 0
     lanes = vector[1].lanes if vector else scope.scheduled.lanes if across else 1
-    state = Reduction(scope, node, lanes, points, across)
-    totals = [_first(state) for _ in range(max(across, 1)) for _ in points]
+    turns = 1 if how.vector else how.tile
+    state = Reduction(scope, node, lanes, points, across, turns)
+    totals = [_first(state) for _ in range(max(across, turns)) for _ in points]
     totals = _loops(state, list(node.params[1]), level, totals)
+    found = [
+        beside_as_one(node, level.code, lanes, totals[n :: len(points)]) for n in range(len(points))
+    ]
+    if across:
+        found = lanes_as_one(node, level.code, lanes, found)
     result = {}
-    for n, place in enumerate(places):
-        total = folded(node, level.code, lanes, totals[n :: len(points)], bool(across))
+    for place, total in zip(places, found, strict=True):
         for each, value in zip(sums, total[-len(sums) :], strict=True):
             result[each, place] = (value, 1 if across else lanes)
     return result
@@ -183,30 +192,34 @@ def _pairs(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> l
 
 
 def _steps_of(state: Reduction, axis: Axis, level: Level) -> int:
-    """How many steps a round has: several where counting takes time from the products."""
+    """How many steps a round has: one for each accumulator of a sum, or several where
+    counting takes time from the products.
+    """
     target = level.code.function.module.target
     large = len(state.points) >= TILE and typical(axis.extent) >= LONG
-    return target.steps if target is not None and large else 1
+    return target.steps if target is not None and large else state.turns
 
 
 def _in_rounds(
     state: Reduction, axis: Axis, level: Level, totals: list[Total], steps: int
 ) -> list[Total]:
     """So many steps of the last axis, one after another, in each round of a loop; then
-    those that are left over.
+    those that are left over, which go to the first accumulators.
     """
-    n = state.scope.size(axis.extent)
+    n, count = state.scope.size(axis.extent), len(state.points)
     even = whole(level.code, n, steps)
     rounds = Axis("round", axis.extent)
     loop = open_loop(level, rounds, ("0", even, steps), Bound(""), _carried(state, totals))
     inner = _grouped(state, loop.names)
     for step in range(steps):
-        here = Bound(loop.level.code.iadd(loop.variable, str(step)))
-        inner = _combined(state, loop.level.inside(axis, here), inner)
+        here = loop.level.inside(axis, Bound(loop.level.code.iadd(loop.variable, str(step))))
+        own = slice(count * (step % state.turns), count * (step % state.turns + 1))
+        inner[own] = _combined(state, here, inner[own])
     totals = _grouped(state, loop.close(_names(inner)))
     if even == n:
         return totals
-    return _piece(state, axis, level, totals, ((even, n, 1), Bound("")), _combined)
+    piece, first = ((even, n, 1), Bound("")), totals[:count]
+    return [*_piece(state, axis, level, first, piece, _combined), *totals[count:]]
 
 
 def _steps(

@@ -121,8 +121,7 @@ def vector_axis(scheduled: Scheduled, axes: Iterable[Axis]) -> Axis | None:
 def accumulators(scheduled: Scheduled, node: Scalar) -> int:
     """How many vectors of sums a reduction keeps side by side."""
     last = node.params[1][-1]
-    across = scheduled.of(last).tile if scheduled.of(last).vector else 1
-    return across * prod(scheduled.of(axis).tile for axis in ir.free_axes(node))
+    return scheduled.of(last).tile * prod(scheduled.of(axis).tile for axis in ir.free_axes(node))
 
 
 def chain(scheduled: Scheduled) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
+from math import inf, prod
 
 from exprgrad.graph.dims import Size
 from exprgrad.graph.dtype import float32
@@ -48,13 +48,18 @@ from exprgrad.loop.vector import (
 
 # How many cumulative sums run side by side: each waits for its own last step.
 CHAINS = 8
+# The most rows that are added up side by side along vectors.
+ROWS = 8
+# As many sums as it takes for none to wait, over so many terms at least.
+MOST_SUMS = 8
+LONG = 32
 
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a loop runs: `tile` iterations (or vectors of them) side by side; of a sum,
-    whether its products are added two at a time. With `block` the loop outside of it runs
-    as a whole for each so many tiles.
+    """How a loop runs: `tile` iterations (or vectors of them) side by side, those of a sum
+    in totals of their own, and whether its products are added two at a time. With `block`
+    the loop outside of it runs as a whole for each so many tiles.
     """
 
     tile: int = 1
@@ -135,6 +140,7 @@ def schedule(
         stores = [s for s in kernel.stores if s.axes == axes]
         own = tuple(a for a in axes if sum(a in other for other in leaves) == 1)
         how |= _leaf(stores, own, lanes, machine, how)
+    how |= _chains(kernel, how)
     if machine.pairs and lanes == machine.lanes(float32.size):
         vectors = [axis for axis, chosen in how.items() if chosen.vector]
         how |= {axis: How(pairs=True) for axis in paired(kernel, vectors, rounded)}
@@ -239,6 +245,8 @@ def _leaf(
     elif len(across) == 1 and is_contraction(across[0]):
         free = [a for a in own if not is_ordered(a, stores)]
         how |= _tiles_across(across[0], free, machine)
+    elif across and not any(store.ordered for store in stores):
+        how |= _rows(across, _beside(stores, own), lanes, machine)
     elif any(store.ordered for store in stores):
         how |= {axis: How(_even(axis.extent, CHAINS)) for axis in _beside(stores, own)}
     return {axis: chosen for axis, chosen in how.items() if axis not in fixed}
@@ -283,6 +291,22 @@ def _tiles_across(
     return how
 
 
+def _rows(
+    across: list[Scalar], rows: list[Axis], lanes: int, machine: Machine
+) -> dict[Axis, How]:
+    """The rows that are added up side by side along vectors, where that saves more than
+    it takes: what another factor has for all of them is read once, and in the end the
+    lanes of several are added up in the same vectors.
+    """
+    held = sum(_accumulators(node, lanes) for node in across)
+    bodies = walk(body for node in across for body in node.args)
+    vectors = [free for n in bodies if n.op == "read" and (free := ir.free_axes(n))]
+    shared = any(free.isdisjoint(rows) for free in vectors)
+    short = held == len(across)
+    most = max(1, min(ROWS, machine.registers // (2 * held))) if short or shared else 1
+    return {axis: How(_even(axis.extent, most)) for axis in rows}
+
+
 def _beside(stores: list[Store], own: tuple[Axis, ...]) -> list[Axis]:
     """The axis whose iterations run side by side where others wait for one another: the
     innermost of those that do not.
@@ -319,6 +343,26 @@ def _vectors(stores: list[Store], axis: Axis, lanes: int) -> int:
         return ROW // lanes  # a row of blocks, all of whose words are then used
     small = len(nodes) < 40
     return 2 if small and n >= 4 * lanes else 1
+
+
+def _chains(kernel: Kernel, how: Mapping[Axis, How]) -> dict[Axis, How]:
+    """The long sums of few results, each as several sums side by side: an addition waits
+    for the one before it.
+
+    for i by 2 vectors: sum over u < 32: ...   ->   4 sums of 8 terms each, added at the end
+    """
+    sums: dict[Axis, int] = {}  # how many run side by side along an axis
+    for node in walk(store.value for store in kernel.stores):
+        if node.op == "reduce":
+            last = node.params[1][-1]
+            alone = node.params[0] == "sum" and ir.condition_of(node.args[0])[0] is None
+            side_by_side = prod(how.get(axis, SERIAL).tile for axis in ir.free_axes(node))
+            sums[last] = sums.get(last, 0) + (side_by_side if alone else MOST_SUMS)
+    return {
+        axis: How(MOST_SUMS // count)
+        for axis, count in sums.items()
+        if axis not in how and count < MOST_SUMS and typical(axis.extent) >= LONG
+    }
 
 
 def _accumulators(node: Scalar, lanes: int) -> int:

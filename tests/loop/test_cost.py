@@ -81,9 +81,10 @@ def test_loops_without_vectors_say_so() -> None:
 ALONE = "the first thread alone"
 
 
-def test_a_sum_in_one_accumulator_is_a_chain_of_all_its_steps() -> None:
+def test_a_sum_is_a_chain_of_the_steps_of_an_accumulator() -> None:
     x, w = eg.input("x", (1000,)), eg.input("w", (1000, 16))
-    assert chain(schedule(kernel_of(x @ w), MACHINE)) == 1000
+    assert chain(schedule(kernel_of(x @ w), MACHINE)) == 1000 // 8
+    assert chain(schedule(kernel_of(eg.max(w, axis=0)), MACHINE)) == 1000
     assert chain(schedule(kernel_of(eg.exp(x)), MACHINE)) == 0
 
 
