@@ -62,8 +62,10 @@ def normalised(h: Any, gamma: Any, beta: Any) -> tuple[tuple[Any, Any], Any]:
 
 
 def assert_close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], r: float) -> None:
+    """Beside the largest of them: a mean of values of both signs may be close to 0."""
     for name in STATISTICS:
-        np.testing.assert_allclose(found[name], expected[name], rtol=r, err_msg=name)
+        scale = np.abs(expected[name]).max()
+        np.testing.assert_allclose(found[name], expected[name], r, r * scale, err_msg=name)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
