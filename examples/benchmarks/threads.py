@@ -39,18 +39,18 @@ def network(sizes: tuple[int, ...], batch: int, rows: int) -> Callable[[int], No
         h = (eg.relu(h) if n else h) @ parameters[-2] + parameters[-1]
     loss = eg.nn.cross_entropy(h, y).mean()
     updates = eg.optim.Adam(1e-3).updates(loss, parameters)
-    step = Epoch([x, y], {"loss": loss}, updates)
+    epoch = Epoch([x, y], {"loss": loss}, updates)
     rng = np.random.default_rng(0)
     data = {
         "x": rng.normal(size=(rows, sizes[0])).astype(np.float32),
         "y": rng.integers(sizes[-1], size=rows),
     }
     order = np.arange(rows)
-    most = rows // batch
+    step, most = epoch.over(data, rows, batch), rows // batch
 
     def run(steps: int) -> None:
         while steps > 0:
-            step.run(data, order, batch, 0, min(steps, most))
+            step.run(order, 0, min(steps, most))
             steps -= most
 
     return run

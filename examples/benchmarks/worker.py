@@ -78,7 +78,7 @@ class Worker:
     def least(self) -> dict[str, float]:
         if not hasattr(self.peer, "least"):
             return {}
-        return {"least": self.peer.least(next(self.orders) if self.orders else None)}
+        return {"least": self.peer.least()}
 
     def do_turn(self, seconds: float) -> dict[str, Any]:
         if self.epoch_seconds < 0.1:

@@ -86,15 +86,14 @@ def _of_steps(trainer: Trainer, data: Any, batch_size: int) -> Measured:
     program.require_sizes(table, len(table), size)
     epoch = program.epoch.with_clock()
     order = shuffled(table.rows, trainer.seed, 1)
-    steps = -(-order.size // size)
+    steps = epoch.over(table.arrays, order.size, size)
 
     def run(count: int) -> int:
-        done = min(count, steps)
-        epoch.run(table.arrays, order, size, 0, done)
+        done = min(count, -(-order.size // size))
+        steps.run(order, 0, done)
         return done
 
-    dims = epoch.dims(table.arrays, order, size)
-    return _measured(epoch.program, run, dims, _threads())
+    return _measured(epoch.program, run, steps.dims, _threads())
 
 
 def _threads() -> int:

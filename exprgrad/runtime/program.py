@@ -36,6 +36,8 @@ LINE = 64
 WORK_OF_CALL = 1_000_000
 MOST_CHOICES = 64
 POOL = Pool(MOST_THREADS)
+# What reads a pointer, and how far it lies behind the beginning of a Python object.
+POINTER, HEADER = ctypes.c_size_t.from_address, object.__basicsize__
 # The entry of a program for one thread: a call with one argument takes half as long as one
 # with three.
 ALONE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -53,7 +55,7 @@ def address(array: Array) -> int:
     long: every small call asks. The pointer follows the header of each Python object, as
     in all that was compiled with NumPy's C API (PyArrayObject.data).
     """
-    return ctypes.c_size_t.from_address(id(array) + object.__basicsize__).value
+    return POINTER(id(array) + HEADER).value
 
 
 def fresh(layouts: Sequence[Layout]) -> list[Array]:
@@ -62,20 +64,20 @@ def fresh(layouts: Sequence[Layout]) -> list[Array]:
 
 
 class Place:
-    """Where kernels find an input; an array that is given again stands there already."""
+    """Where kernels find an input. What `given` gives stands there already: memory cannot
+    move while its array is watched.
+    """
 
     def __init__(self, slots: Sequence[int]) -> None:
         self._slots = tuple(slots)
-        self._given: Callable[[], Array | None] = lambda: None
+        self.given: Callable[[], Array | None] = lambda: None
 
     def enter(self, array: Array, pointers: memoryview) -> None:
-        """Let every kernel find `array`, whose memory cannot move while it is watched."""
-        if self._given() is array:
-            return
+        """Let every kernel find `array`."""
         where = address(array)
         for slot in self._slots:
             pointers[slot] = where
-        self._given = ref(array)
+        self.given = ref(array)
 
 
 class Program:
@@ -188,7 +190,8 @@ class Program:
         if self._placed is not dims:
             self._place(dims)
         for place, array in zip(self._places, inputs, strict=True):
-            place.enter(array, self._pointers)
+            if place.given() is not array:
+                place.enter(array, self._pointers)
         for slots, array in zip(self._outputs, outputs, strict=True):
             self._enter(slots, address(array))
         if span != self._span:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,6 @@ class Epoch:
         self.program = Program(recall(Request(results, changes, slices)))
         self._read = [None if node is self._order else node.name for node in self.program.inputs]
         self._sizes = list(_sizes(whole.values()))
-        self._sized = list(dict.fromkeys(name for _, name, _ in self._sizes))
-        self._known: tuple[object, dict[str, int]] = (None, {})
         recorded = zip(outputs, self.program.linked.tables.outputs, strict=True)
         self._types = {name: buffer.dtype.numpy for name, buffer in recorded}
         self._choice = Choice(self.program.linked.work({}), WORK_OF_STEP)
@@ -79,40 +78,46 @@ class Epoch:
         """The stages of the compilation."""
         return self.program.report()
 
-    def run(
-        self,
-        data: Mapping[str, Array],
-        order: NDArray[np.int64],
-        batch_size: int,
-        first: int,
-        last: int,
-    ) -> dict[str, Array]:
+    def over(self, data: Mapping[str, Array], rows: int, batch_size: int) -> Steps:
+        """The steps over an order of `rows` rows of arrays, at most `batch_size` in each.
+
+        The arrays are read in place, and kept as long as the steps are.
+        """
+        dims = {size: data[name].shape[axis] for size, name, axis in self._sizes}
+        dims |= {ORDER: rows, self.batch: min(batch_size, rows)}
+        arrays = [None if name is None else data[name] for name in self._read]
+        return Steps(self.program, self._choice, self._types, arrays, dims, batch_size)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Steps:
+    """The steps of an epoch over arrays that are known; `arrays` are the program's inputs,
+    with None where the order of rows belongs, and `dims` the sizes of a whole step.
+    """
+
+    program: Program
+    choice: Choice
+    types: Mapping[str, np.dtype[Any]]
+    arrays: Sequence[Array | None]
+    dims: dict[str, int]
+    batch_size: int
+
+    def run(self, order: NDArray[np.int64], first: int, last: int) -> dict[str, Array]:
         """Run steps `first` .. `last` - 1; step s takes the rows that stand in `order`
         from s * `batch_size` on, at most `batch_size` of them.
 
-        Gives each output's value of each step. The arrays are read in place. Raises
-        `IndexOutOfRange`; steps before the one that met a bad index have been done.
+        Gives each output's value of each step. Raises `IndexOutOfRange`; steps before the
+        one that met a bad index have been done.
         """
-        arrays = [order if name is None else data[name] for name in self._read]
-        dims = self.dims(data, order, batch_size)
-        records = {name: np.empty(last - first, dtype) for name, dtype in self._types.items()}
-        for start, end, threads in self._choice.slices(last - first):
-            span = (first + start, first + end, len(order), batch_size)
+        rows, count = len(order), last - first
+        assert rows == self.dims[ORDER], "an order of other rows"
+        inputs = [order if array is None else array for array in self.arrays]
+        records = {name: np.empty(count, dtype) for name, dtype in self.types.items()}
+        for start, end, threads in self.choice.slices(count):
+            span = (first + start, first + end, rows, self.batch_size)
             rest = [record[start:] for record in records.values()] if start else records.values()
-            self.program.run(arrays, dims, rest, span, threads)
+            self.program.run(inputs, self.dims, rest, span, threads)
         return records
-
-    def dims(
-        self, data: Mapping[str, Array], order: NDArray[np.int64], batch_size: int
-    ) -> dict[str, int]:
-        """The sizes of a step that takes `batch_size` rows."""
-        key = len(order), batch_size, [data[name].shape for name in self._sized]
-        known, found = self._known
-        if known != key:
-            found = {size: data[name].shape[axis] for size, name, axis in self._sizes}
-            found |= {ORDER: len(order), self.batch: min(batch_size, len(order))}
-            self._known = key, found
-        return found
 
 
 def _sizes(whole: Iterable[Tensor]) -> Iterator[tuple[str, str, int]]:

@@ -38,7 +38,7 @@ def values(
     value = replaced([exact], counters)[exact]
     program = Epoch((), {"value": value}, {count: count + 1})
     order = np.zeros(steps, np.int64)  # one row a step; none is read
-    return program.run({}, order, 1, 0, steps)["value"]
+    return program.over({}, steps, 1).run(order, 0, steps)["value"]
 
 
 def plot(

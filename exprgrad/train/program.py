@@ -225,10 +225,10 @@ def run(
 ) -> Means:
     """The mean of each output over the rows of `order`, a batch weighing by its rows."""
     steps = -(-order.size // batch_size)
-    arrays = {node.name: table.arrays[node.name] for node in program.inputs}
+    running = program.epoch.over(table.arrays, order.size, batch_size)
     total = Total()
     for first, end in pace.slices(steps):
-        values = program.epoch.run(arrays, order, batch_size, first, end)
+        values = running.run(order, first, end)
         if check_finite:
             _require_finite(values["loss"], first)
         weights = _rows_of_steps(order.size, batch_size, first, end)

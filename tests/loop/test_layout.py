@@ -78,9 +78,9 @@ def test_an_epoch_is_the_same_step_by_step(dtype, batch):
     start = [w.value.copy() for w in weights]
     values = draw(x, y, 37)
     steps = -(-37 // batch)
-    losses = Epoch([x, y], {"loss": loss}, updates, BATCH).run(
-        {"x": values[x], "y": values[y]}, np.arange(37), batch, 0, steps
-    )["loss"]
+    epoch = Epoch([x, y], {"loss": loss}, updates, BATCH)
+    running = epoch.over({"x": values[x], "y": values[y]}, 37, batch)
+    losses = running.run(np.arange(37), 0, steps)["loss"]
     found = [w.value.copy() for w in weights]
     for w, value in zip(weights, start, strict=True):
         w.value = value

@@ -32,8 +32,8 @@ def trained(threads: int) -> list[np.ndarray]:
         patch.setenv("EXPRGRAD_THREADS", str(threads))
         epoch = Epoch([x, y], {"loss": loss}, updates)
         assert any(scheduled.claimed for scheduled in epoch.program.compiled.kernels)
-        order = np.arange(ROWS)
-        records = [epoch.run(DATA, order, 64, 0, STEPS)["loss"] for _ in range(2)]
+        steps, order = epoch.over(DATA, ROWS, 64), np.arange(ROWS)
+        records = [steps.run(order, 0, STEPS)["loss"] for _ in range(2)]
     return [*records, v.value.copy(), w.value.copy()]
 
 

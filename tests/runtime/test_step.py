@@ -92,7 +92,7 @@ def test_each_step_is_numpys(model, batch_size, threads, monkeypatch):
     steps = -(-ROWS // batch_size)
     model.reset()
     losses, states = model.by_numpy(batch_size, steps)
-    found = model.epoch().run(model.data, model.order, batch_size, 0, steps)
+    found = model.epoch().over(model.data, ROWS, batch_size).run(model.order, 0, steps)
     np.testing.assert_allclose(found["loss"], losses, **TINY)
     sizes = [min(batch_size, ROWS - n * batch_size) for n in range(steps)]
     assert found["rows"].tolist() == sizes
@@ -102,15 +102,12 @@ def test_each_step_is_numpys(model, batch_size, threads, monkeypatch):
 
 @pytest.mark.parametrize("cuts", [(0, 6), (0, 1, 2, 6), (0, 5, 6), (0, 0, 3, 6)])
 def test_slices_give_the_bits_of_one_call(model, cuts):
-    epoch = model.epoch()
+    epoch = model.epoch().over(model.data, ROWS, 4)
     model.reset()
-    whole = epoch.run(model.data, model.order, 4, 0, 6)["loss"]
+    whole = epoch.run(model.order, 0, 6)["loss"]
     states = model.states()
     model.reset()
-    parts = [
-        epoch.run(model.data, model.order, 4, first, last)["loss"]
-        for first, last in pairwise(cuts)
-    ]
+    parts = [epoch.run(model.order, first, last)["loss"] for first, last in pairwise(cuts)]
     assert_same_bits([np.concatenate(parts)], [whole])
     assert_same_bits(model.states(), states)
 
@@ -122,7 +119,8 @@ def test_memory_mapped_rows_are_read_in_place(model, tmp_path):
     results = []
     for x in (model.data["x"], mapped):
         model.reset()
-        results.append(epoch.run({**model.data, "x": x}, model.order, 4, 0, 6)["loss"])
+        steps = epoch.over({**model.data, "x": x}, ROWS, 4)
+        results.append(steps.run(model.order, 0, 6)["loss"])
     assert_same_bits(*[[r] for r in results])
 
 
@@ -134,10 +132,9 @@ def test_bad_label_leaves_the_steps_before_it(model, bad, threads, monkeypatch):
     labels[model.order[2 * 4 + 3]] = bad  # a row of the third step
     model.reset()
     _, states = model.by_numpy(4, 2)
-    with pytest.raises(
-        IndexOutOfRange, match=f"class {bad} is none of the 3"
-    ) as caught:
-        model.epoch().run({**model.data, "y": labels}, model.order, 4, 0, 6)
+    steps = model.epoch().over({**model.data, "y": labels}, ROWS, 4)
+    with pytest.raises(IndexOutOfRange, match=f"class {bad} is none of the 3") as caught:
+        steps.run(model.order, 0, 6)
     assert "test_step.py" in str(caught.value)
     for got, wanted in zip(model.states(), states, strict=True):
         np.testing.assert_allclose(got, wanted, **TINY)
@@ -147,11 +144,11 @@ def test_draws_differ_by_step_and_are_the_same_again():
     x = eg.input("x", ("batch", 40))
     kept = eg.sum(eg.astype(eg.random.uniform(x.shape) < 0.5, "float32") * x)
     epoch = Epoch([x], {"kept": kept}, {step: step + 1})
-    data, order = {"x": np.ones((9, 40), "float32")}, np.arange(9)
+    steps, order = epoch.over({"x": np.ones((9, 40), "float32")}, 9, 1), np.arange(9)
     runs = []
     for cuts in ((0, 9), (0, 4, 9)):
         step.value = 0
-        parts = [epoch.run(data, order, 1, a, b)["kept"] for a, b in pairwise(cuts)]
+        parts = [steps.run(order, a, b)["kept"] for a, b in pairwise(cuts)]
         runs.append(np.concatenate(parts))
     assert_same_bits([runs[0]], [runs[1]])
     assert len(set(runs[0].tolist())) > 3
@@ -180,7 +177,7 @@ def test_embeddings(threads, monkeypatch):
         batch = {"i": data["i"][rows], "y": data["y"][rows], "table": value}
         one, value = evaluate([loss, new], batch)
         losses.append(float(one))
-    found = Epoch([i, y], {"loss": loss}, {table: new}).run(data, order, 8, 0, 3)
+    found = Epoch([i, y], {"loss": loss}, {table: new}).over(data, 20, 8).run(order, 0, 3)
     np.testing.assert_allclose(found["loss"], losses, **TINY)
     np.testing.assert_allclose(table.value, value, **TINY)
 
@@ -189,7 +186,7 @@ def test_an_epoch_without_updates_measures_alone(model):
     model.reset()
     epoch = Epoch([model.x, model.y, model.scale], {"loss": model.loss}, {})
     before = model.states()
-    found = epoch.run(model.data, np.arange(ROWS), ROWS, 0, 1)
+    found = epoch.over(model.data, ROWS, ROWS).run(np.arange(ROWS), 0, 1)
     (wanted,) = evaluate([model.loss], model.data)
     np.testing.assert_allclose(found["loss"], [wanted], **TINY)
     assert_same_bits(model.states(), before)
@@ -205,8 +202,9 @@ def test_two_threads_that_meet_bad_indices_name_the_smallest(monkeypatch):
     given = np.arange(3 * 256) % 500
     given[256:512:7] = 900 - np.arange(37)
     given[512:] = 700
+    steps = epoch.over({"rows": given}, len(given), 256)
     for _ in range(50):
         total.value = 0.0
         with pytest.raises(IndexOutOfRange, match="864"):
-            epoch.run({"rows": given}, np.arange(len(given)), 256, 0, 3)
+            steps.run(np.arange(len(given)), 0, 3)
         np.testing.assert_allclose(total.value, 256 * 40, rtol=1e-5)

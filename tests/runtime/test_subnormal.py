@@ -26,7 +26,7 @@ def shrunk(dtype: str, threads: int, patch: pytest.MonkeyPatch) -> np.ndarray:
     x = eg.input("x", ("batch",), dtype)
     v = eg.state("v", (240,), init=first, dtype=dtype)
     epoch = Epoch([x], {"loss": x.sum()}, {v: v * 0.9}, "batch")
-    epoch.run({"x": np.ones(4, dtype)}, np.arange(4), 4, 0, 1)
+    epoch.over({"x": np.ones(4, dtype)}, 4, 4).run(np.arange(4), 0, 1)
     return v.value.copy()
 
 

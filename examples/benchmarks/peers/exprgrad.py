@@ -12,7 +12,7 @@ import numpy as np
 import exprgrad as eg
 from exprgrad.graph.mode import in_mode
 from exprgrad.inspect.roofline import costs_of
-from exprgrad.runtime.step import Epoch
+from exprgrad.runtime.step import Epoch, Steps
 
 from .. import models
 from ..data import Array, Arrays
@@ -57,28 +57,31 @@ class Peer:
         outputs = {name: mode[node] for name, node in outputs.items()}
         updates = {state: mode[new] for state, new in updates.items()}
         with _no_cache():
-            self.run = Epoch(places, outputs, updates, "batch")
+            self.steps = Epoch(places, outputs, updates, "batch")
+        self.running: Steps | None = None
 
     def _input(self, name: str, array: Array) -> Any:
         shape = ("batch", *array.shape[1:]) if self.w.rows else array.shape
         return eg.input(name, shape, str(array.dtype))
 
     def epoch(self, order: Array | None) -> Array:
-        found = self.run.run(*self._data(order), self.w.batch or 1, 0, self.w.steps)
+        rows = np.arange(self.w.steps) if order is None else order.reshape(-1)
+        if self.noise:  # which belongs to steps, so the other rows are put in their order
+            data = {name: x[rows] for name, x in self.arrays.items()} | self.noise
+            self.running, rows = self._over(data, rows), np.arange(rows.size)
+        elif self.running is None:
+            self.running = self._over(self.arrays, rows)
+        found = self.running.run(rows, 0, self.w.steps)
         return found["loss"] if found else np.zeros(0)
 
-    def _data(self, order: Array | None) -> tuple[Arrays, Array]:
-        rows = np.arange(self.w.steps) if order is None else order.reshape(-1)
-        if not self.noise:
-            return self.arrays, rows
-        # The noise belongs to steps, so the rows are put in their order.
-        data = {name: x[rows] for name, x in self.arrays.items()} | self.noise
-        return data, np.arange(rows.size)
+    def _over(self, data: Arrays, rows: Array) -> Steps:
+        return self.steps.over(data, rows.size, self.w.batch or 1)
 
-    def least(self, order: Array | None) -> float:
+    def least(self) -> float:
         """Seconds of a step at the machine's limits, as `eg.explain` estimates them."""
-        dims = self.run.dims(*self._data(order), self.w.batch or 1)
-        rows = costs_of(self.run.program.compiled, dims, self.threads)
+        assert self.running is not None
+        dims = self.running.dims
+        rows = costs_of(self.steps.program.compiled, dims, self.threads)
         return sum(row.limit for row in rows)
 
 
