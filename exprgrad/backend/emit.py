@@ -35,7 +35,7 @@ from exprgrad.backend.philox import (
     rounds,
 )
 from exprgrad.backend.reduce import beside, reduce
-from exprgrad.backend.scope import Point, Value
+from exprgrad.backend.scope import Point, Spread, Value
 from exprgrad.backend.spelling import spell
 from exprgrad.backend.status import report
 from exprgrad.backend.text import Code, Function, Kind
@@ -83,6 +83,7 @@ class Emitter:
         self.blocks: dict[Axis, tuple[Level, str, str]] = {}
         self.on_stack: dict[Buffer, str] = {}
         self.sums: dict[Scalar, tuple[Scalar, ...]] = {}
+        self.spread: Spread | None = None
         self.rounds: dict[tuple[object, ...], Rounds] = {}
 
     # Stores and their loops
@@ -153,7 +154,7 @@ class Emitter:
         vector = level.vector_of(axes)
         lanes = vector[1].lanes if vector else 1
         self.sums = beside(stores)
-        ask_for_tile(self, stores, level, tiles)
+        self.spread = ask_for_tile(self, stores, level, tiles)
         squares: dict[tuple[Store, tuple[Axis, Axis], frozenset[tuple[Axis, int]]], list[str]] = {}
         for place in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, place, strict=True))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from exprgrad.backend.ahead import ask_in_round
 from exprgrad.backend.arith import both, fixed_mask, known, select, whole
 from exprgrad.backend.combine import Total, beside_as_one, lanes_as_one, merged
 from exprgrad.backend.cover import Span, open_piece, runs
@@ -27,10 +28,10 @@ from exprgrad.backend.limits import limited
 from exprgrad.backend.pairs import add_pair
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
+from exprgrad.backend.steps import steps_of_round
 from exprgrad.backend.text import Code, Kind
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Scalar, Store
 
 
@@ -58,10 +59,6 @@ class Reduction:
         """The types of one accumulator."""
         return [Kind.of(a.dtype, self.lanes) for a in self.node.args]
 
-
-# Of a tile of so many sums over so many elements a round of the loop has several steps.
-TILE = 16
-LONG = 32
 
 # How the values at a level are taken into the accumulators of all points.
 Take = Callable[[Reduction, Level, list[Total]], list[Total]]
@@ -160,7 +157,7 @@ def _loops(
         return _pairs(state, axis, level, totals)
     start, stop, node = limited(state.scope, state.node, axis, level)
     state = replace(state, node=node)
-    if not rest and (start, stop) == ("0", n) and (steps := _steps_of(state, axis, level)) > 1:
+    if not rest and (start, stop) == ("0", n) and (steps := _steps_of(state, level)) > 1:
         return _in_rounds(state, axis, level, totals, steps)
     loop = open_loop(level, axis, (start, stop, 1), Bound(""), _carried(state, totals))
     inner = _loops(state, rest, loop.level, _grouped(state, loop.names))
@@ -191,13 +188,10 @@ def _pairs(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> l
     return totals if even == n else _steps(state, axis, level, totals, (even, n), 1)
 
 
-def _steps_of(state: Reduction, axis: Axis, level: Level) -> int:
-    """How many steps a round has: one for each accumulator of a sum, or several where
-    counting takes time from the products.
-    """
+def _steps_of(state: Reduction, level: Level) -> int:
+    """How many steps a round has: at least one for each accumulator of a sum."""
     target = level.code.function.module.target
-    large = len(state.points) >= TILE and typical(axis.extent) >= LONG
-    return target.steps if target is not None and large else state.turns
+    return max(state.turns, steps_of_round(state.node, len(state.points), target))
 
 
 def _in_rounds(
@@ -211,6 +205,7 @@ def _in_rounds(
     rounds = Axis("round", axis.extent)
     loop = open_loop(level, rounds, ("0", even, steps), Bound(""), _carried(state, totals))
     inner = _grouped(state, loop.names)
+    ask_in_round(state.scope, level, axis, loop, steps)
     for step in range(steps):
         here = loop.level.inside(axis, Bound(loop.level.code.iadd(loop.variable, str(step))))
         own = slice(count * (step % state.turns), count * (step % state.turns + 1))
