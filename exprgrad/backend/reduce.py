@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from exprgrad.backend.ahead import ask_in_round
 from exprgrad.backend.arith import both, fixed_mask, known, select, whole
 from exprgrad.backend.combine import Total, beside_as_one, lanes_as_one, merged
 from exprgrad.backend.cover import Span, open_piece, runs
@@ -28,6 +27,7 @@ from exprgrad.backend.limits import limited
 from exprgrad.backend.pairs import add_pair
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.spelling import multiply_add, spell
+from exprgrad.backend.spread import ask_in_round
 from exprgrad.backend.steps import steps_of_round
 from exprgrad.backend.text import Code, Kind
 from exprgrad.graph.node import walk

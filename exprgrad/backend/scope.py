@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exprgrad.backend.level import Level
-from exprgrad.graph.dims import Size
+from exprgrad.graph.dims import Shape, Size
 from exprgrad.loop.ir import Axis, Buffer, Scalar
 from exprgrad.loop.schedule import Scheduled
 
@@ -16,17 +16,35 @@ Point = Mapping[Axis, int]  # which of the iterations that stand side by side
 Value = tuple[str, int]  # a name and its lanes
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """So many lines in as many steps as the product of these sizes."""
+
+    lines: int
+    steps: Shape
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class Spread:
-    """So many `lines` of so many `rows` that a sum at `level` asks for, some in each round
-    of its loop. Of each of `bases` the pointer to the first row, the bytes from one row to
-    the next, and the hint.
+class Lines:
+    """Lines of rows that lie `apart` bytes from one another, `wide` lines in each, counted
+    from `base` on, row by row: those from `first` on, at this pace.
     """
 
+    base: str
+    apart: int
+    wide: int
+    hint: Hint
+    first: str
+    pace: Pace
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Spread:
+    """What a sum over `axis` at `level` asks for, some in each round of its loop."""
+
     level: Level
-    rows: int
-    lines: int
-    bases: Sequence[tuple[str, int, Hint]]
+    axis: Axis
+    lines: Sequence[Lines]
 
 
 class Scope(Protocol):

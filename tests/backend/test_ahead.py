@@ -10,7 +10,6 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.backend.jit import named
-from exprgrad.backend.target import Target
 from exprgrad.runtime.compile import Request, compile_request
 
 from .test_assembly import innermost_loops, multiplications
@@ -19,6 +18,8 @@ SMALL_CACHE = replace(
     named("x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,+prfchw"), cache_bytes=1 << 17
 )
 W = eg.parameter("asked_w", (256, 256), init=eg.init.normal(1.0))
+WIDE = eg.parameter("asked_wide", (512, 512), init=eg.init.normal(1.0))
+LARGE_CACHE = replace(SMALL_CACHE, cache_bytes=1 << 20)
 DECAY = eg.state("asked_decay", (256, 256), init=0.5)
 HINT = re.compile(r"@llvm.prefetch.p0\(ptr %v\d+, i32 (\d), ")
 
@@ -41,29 +42,36 @@ def test_what_is_read_alone_is_asked_for_to_be_read() -> None:
     assert found.count("0") == found.count("1") > 0
 
 
-def in_the_hottest_loop(size: int | str, target: Target) -> list[str]:
-    """The hints to write in the loop of a sum of `size` steps."""
-    x, y = eg.input("x", (size, 256)), eg.input("y", (size, 256))
-    compiled = compile_request(Request([], {W: W - 0.1 * (x.T @ y)}), target)
-    loops = innermost_loops(compiled.library.assembly)
-    return [line for line in max(loops, key=multiplications) if "\tprefetchw" in line]
+def in_the_hottest_loop(request: Request, kind: str) -> int:
+    """How many hints of a kind stand in the loop with the most multiplications."""
+    compiled = compile_request(request, LARGE_CACHE)
+    loops = reversed(innermost_loops(compiled.library.assembly))
+    loop = max(loops, key=multiplications)
+    return sum(f"\t{kind}\t" in line for line in loop)
 
 
-def test_a_tile_is_asked_for_while_its_sum_runs() -> None:
+@pytest.mark.parametrize(("size", "hints"), [(40, 3), (64, 2), (96, 1), (128, 1), ("n", 1)])
+def test_a_tile_is_asked_for_while_its_sum_runs(size: int | str, hints: int) -> None:
     """Of its 24 lines a round of four steps asks for its share, rounded up."""
-    assert len(in_the_hottest_loop(64, SMALL_CACHE)) == 2
-    assert len(in_the_hottest_loop("n", SMALL_CACHE)) == 1  # a call counts on many rows
-    assert len(in_the_hottest_loop(784, SMALL_CACHE)) == 1
-    assert len(in_the_hottest_loop(40, SMALL_CACHE)) == 3
+    x, y = eg.input("x", (size, 512)), eg.input("y", (size, 512))
+    assert in_the_hottest_loop(Request([], {WIDE: WIDE - 0.1 * (x.T @ y)}), "prefetchw") == hints
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_next_columns_are_asked_for_while_a_sum_runs(turned: bool) -> None:
+    """Each of 16 tiles of rows asks for 128 of 512 x 4 lines, one in each of 128 rounds."""
+    x = eg.input("x", (96, 512))
+    hidden = eg.tanh(x @ (WIDE.T if turned else WIDE))
+    assert in_the_hottest_loop(Request([hidden], {}), "prefetcht1") == 1
 
 
 @pytest.mark.parametrize("size", [16, (64, 2)])
 def test_it_is_asked_for_before_a_sum_without_rounds(size: int | tuple[int, ...]) -> None:
     shape = size if isinstance(size, tuple) else (size,)
-    x, y = eg.input("x", (*shape, 256)), eg.input("y", (*shape, 256))
+    x, y = eg.input("x", (*shape, 512)), eg.input("y", (*shape, 512))
     places = "uv"[: len(shape)]
     slope = eg.einsum(f"{places}i,{places}j->ij", x, y)
-    compiled = compile_request(Request([], {W: W - 0.1 * slope}), SMALL_CACHE)
+    compiled = compile_request(Request([], {WIDE: WIDE - 0.1 * slope}), LARGE_CACHE)
     assert len(HINT.findall(compiled.library.ir)) >= 24
     loop = max(innermost_loops(compiled.library.assembly), key=multiplications)
     assert not [line for line in loop if "\tprefetchw" in line]
@@ -73,12 +81,11 @@ def test_it_is_asked_for_before_a_sum_without_rounds(size: int | tuple[int, ...]
 def test_hints_change_no_result(n: int) -> None:
     rng = np.random.default_rng(n)
     a, b = rng.standard_normal((2, n, 512)).astype(np.float32)
-    w = eg.parameter("asked_wide", (512, 512), init=eg.init.normal(1.0))
-    before = w.value.copy()
+    before = WIDE.value.copy()
     x, y = eg.input("x", ("n", 512)), eg.input("y", ("n", 512))
-    eg.function([x, y], [], updates={w: w - 0.1 * (x.T @ y)})(a, b)
+    eg.function([x, y], [], updates={WIDE: WIDE - 0.1 * (x.T @ y)})(a, b)
     exact = before - 0.1 * (a.T.astype(np.float64) @ b)
-    np.testing.assert_allclose(w.value, exact, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(WIDE.value, exact, rtol=1e-4, atol=1e-4)
 
 
 def test_what_is_gone_through_is_asked_for_some_lines_ahead() -> None:
