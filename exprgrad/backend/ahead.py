@@ -5,6 +5,7 @@
     for i: m[i..] = 0.9 * m[i..] + g[i..]   asks for what is 3 KB ahead, which may be on the
                                             next page: there the foresight of some
                                             processors begins anew
+    for i: y[i, j..] = x[order[i], j..]     asks for x[order[i + 2], j..]
     W[i.., j..] = W[i.., j..] - rate * sum  asks for W[i.., j..] while it computes the sum
 
 A hint changes no result, and one that points outside of all memory does nothing.
@@ -19,6 +20,7 @@ from exprgrad.backend.access import address, memory_kind
 from exprgrad.backend.level import Bound, Level
 from exprgrad.backend.scope import Point, Scope, Spread
 from exprgrad.backend.spread import (
+    LATER,
     TO_READ,
     TO_WRITE,
     Asked,
@@ -30,6 +32,7 @@ from exprgrad.backend.spread import (
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.contract import LINE
+from exprgrad.loop.cost import points
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.pages import APART
@@ -38,14 +41,21 @@ from exprgrad.loop.pages import APART
 ROWS = 16
 # Bytes ahead of what is read one after another.
 STREAM = 3072
+# Rows in an order of their own ahead of the one that is read, and the bytes of one for
+# which it pays.
+NAMED = 2
+LONG = 1024
+
 
 def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
     """Ask for what the same read needs some iterations later."""
     buffer, place = node.params[0], ir.offset(node)
     vector = level.vector_of(ir.free_axes(node))
-    if buffer not in scope.scheduled.far or not vector or place.factor_of(vector[0]) != 1:
+    if not vector or place.factor_of(vector[0]) != 1 or not _begins_a_line(buffer, *vector, point):
         return
-    if not _begins_a_line(buffer, *vector, point):
+    if (named := _named_later(node, level)) is not None:
+        ask(level.code, address(scope, buffer, ir.offset(named), level, point), LATER)
+    if buffer not in scope.scheduled.far:
         return
     for axis, bound in level.axes.items():
         factor = place.factor_of(axis)
@@ -60,6 +70,24 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
         hint = TO_WRITE if buffer in scope.scheduled.kernel.writes() else TO_READ
         there = f"{memory_kind(buffer.dtype)}, ptr {here}, i64 {ahead}"
         ask(level.code, level.code.op(f"getelementptr {there}"), hint)
+
+
+def _named_later(node: Scalar, level: Level) -> Scalar | None:
+    """The read of the row that an order names some places later, or last; None where rows
+    are in no such order, or short.
+    """
+    names = [atom for atom, _ in ir.offset(node).terms if atom.op != "axis"]
+    if len(names) != 1 or names[0].op != "read" or len(ir.free_axes(names[0])) != 1:
+        return None
+    (rows,) = ir.free_axes(names[0])
+    bound = level.bound(rows)
+    nbytes = points(ir.free_axes(node) - {rows}) * node.dtype.size
+    if bound.lanes * bound.tile > 1 or nbytes < LONG:
+        return None
+    last = ir.add(ir.size(rows.extent), ir.number(-1))
+    later = ir.add(ir.axis_value(rows), ir.number(NAMED))
+    place = ir.scalar("minimum", (later, last), (), later.dtype)
+    return ir.substitute(node, {ir.axis_value(rows): place})
 
 
 def _goes_on(scope: Scope, node: Scalar) -> bool:

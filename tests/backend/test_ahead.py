@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +115,39 @@ def test_a_sum_asks_for_what_it_goes_through() -> None:
     x = eg.input("asked_x", (1 << 16,))
     ir = compile_request(Request([eg.sum(eg.tanh(x))], {}), SMALL_CACHE).library.ir
     assert set(HINT.findall(ir)) == {"0"}
+
+
+ROWS_OF_STEP = """
+import ctypes, mmap, sys
+import numpy as np
+import exprgrad as eg
+from exprgrad.runtime.step import Epoch
+
+x = eg.input("x", ("batch", 300))
+total = eg.state("total", (300,), init=0.0)
+hidden = x @ eg.ones((300, 300))
+epoch = Epoch([x], {"loss": eg.exp(x).sum()}, {total: total + hidden.sum(axis=0)})
+print(epoch.program.compiled.library.ir.count("call void @llvm.prefetch"))
+pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+nothing = ctypes.c_void_p(start + mmap.PAGESIZE), mmap.PAGESIZE, 0
+assert ctypes.CDLL(None).mprotect(*nothing) == 0
+data = np.random.default_rng(0).normal(size=(11, 300)).astype("float32")
+for rows in (1, 2, 3, 7, 11):
+    order = np.frombuffer(pages, np.int64, rows, mmap.PAGESIZE - 8 * rows)
+    order[:] = np.random.default_rng(1).permutation(11)[:rows]
+    for batch in (1, 2, 4, rows):
+        steps = epoch.over({"x": data}, rows, batch)
+        found = steps.run(order, 0, -(-rows // batch))["loss"].sum()
+        np.testing.assert_allclose(found, np.exp(data[order]).sum(), rtol=1e-5)
+"""
+
+
+def test_rows_of_a_step_are_asked_for_two_ahead_and_none_beyond_the_order() -> None:
+    """Memory behind the order may not be read: there it would end the process."""
+    run = subprocess.run([sys.executable, "-c", ROWS_OF_STEP], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) > 0
 
 
 def test_rows_in_an_order_of_their_own_ask_for_nothing() -> None:
