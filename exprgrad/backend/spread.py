@@ -51,6 +51,7 @@ def sum_in_rounds(stores: Sequence[Store], level: Level, tiles: Tiles) -> Scalar
             for node in walk(store.value for store in stores)
             if node.op == "reduce"
             and len(node.params[1]) == 1
+            and ir.condition_of(node.args[0])[0] is None
             and is_contraction(node)
             and tiles.keys() <= ir.free_axes(node)
             and steps_of_round(node, sums, target) > 1

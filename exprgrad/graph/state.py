@@ -15,7 +15,7 @@ from exprgrad.graph.dtype import DType
 from exprgrad.graph.turn import Turn
 
 Array = NDArray[np.generic]
-ALIGNMENT = 64
+LINE, PAGE = 64, 4096
 CHUNK = 1 << 20
 _numbers = itertools.count()
 
@@ -39,14 +39,27 @@ class Arena:
         self._used = 0
 
     def take(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        """A zeroed array whose first element is aligned to a cache line."""
+        """A zeroed array that begins with a line of the cache; a vector of more than a page
+        begins with the last one of a page.
+
+        A processor tells by the last twelve bits of two addresses whether a read needs what
+        was stored just before. Vectors are gone through side by side, with arrays of NumPy's
+        among them, which begin 16 bytes behind the beginning of a page when they are large:
+        one that is written should begin at the same place as those, or a little before.
+        """
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.size
-        if self._used + nbytes + ALIGNMENT > self._chunk.size:
-            self._chunk = np.zeros(max(CHUNK, nbytes + 2 * ALIGNMENT), np.uint8)
-            self._used = -self._chunk.ctypes.data % ALIGNMENT
-        start = self._used
-        self._used += nbytes + -nbytes % ALIGNMENT
+        step = PAGE if len(shape) == 1 and nbytes > PAGE else LINE
+        start = self._begin(step)
+        if start + nbytes > self._chunk.size:
+            self._chunk, self._used = np.zeros(max(CHUNK, nbytes + step), np.uint8), 0
+            start = self._begin(step)
+        self._used = start + nbytes
         return self._chunk[start : start + nbytes].view(dtype.numpy).reshape(shape)
+
+    def _begin(self, step: int) -> int:
+        """The next place that lies a line before a multiple of `step`."""
+        address = self._chunk.ctypes.data + self._used
+        return self._used + (-LINE - address) % step
 
 
 _arena = Arena()
