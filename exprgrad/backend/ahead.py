@@ -6,7 +6,8 @@
                                             next page: there the foresight of some
                                             processors begins anew
     for i: y[i, j..] = x[order[i], j..]     asks for x[order[i + 2], j..]
-    W[i.., j..] = W[i.., j..] - rate * sum  asks for W[i.., j..] while it computes the sum
+    W[i.., j..] = W[i.., j..] - rate * sum  asks for W[i.., j..] before it computes the sum,
+                                            or meanwhile (`spread.py`)
 
 A hint changes no result, and one that points outside of all memory does nothing.
 """
@@ -53,7 +54,7 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
     vector = level.vector_of(ir.free_axes(node))
     if not vector or place.factor_of(vector[0]) != 1 or not _begins_a_line(buffer, *vector, point):
         return
-    if (named := _named_later(node, level)) is not None:
+    if (named := _named_later(scope, node, level)) is not None:
         ask(level.code, address(scope, buffer, ir.offset(named), level, point), LATER)
     if buffer not in scope.scheduled.far:
         return
@@ -72,12 +73,16 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
         ask(level.code, level.code.op(f"getelementptr {there}"), hint)
 
 
-def _named_later(node: Scalar, level: Level) -> Scalar | None:
+def _named_later(scope: Scope, node: Scalar, level: Level) -> Scalar | None:
     """The read of the row that an order names some places later, or last; None where rows
-    are in no such order, or short.
+    are short or in no such order, which is an input: another thread may still write what
+    comes later in a temporary.
     """
     names = [atom for atom, _ in ir.offset(node).terms if atom.op != "axis"]
-    if len(names) != 1 or names[0].op != "read" or len(ir.free_axes(names[0])) != 1:
+    if len(names) != 1 or names[0].op != "read" or names[0].params[0].role != "input":
+        return None
+    loops = {axis for store in scope.scheduled.kernel.stores for axis in store.axes}
+    if len(ir.free_axes(names[0])) != 1 or not ir.free_axes(names[0]) <= loops:
         return None
     (rows,) = ir.free_axes(names[0])
     bound = level.bound(rows)
@@ -107,8 +112,8 @@ def _is_foreseen(level: Level) -> bool:
 def ask_for_tile(
     scope: Scope, stores: Sequence[Store], level: Level, tiles: dict[Axis, Bound]
 ) -> Spread | None:
-    """Ask for what is read at each point of a tile when its sums are known: before them,
-    unless it is given back, to be asked for by one of the sums while it runs.
+    """Ask for what is read at each point of a tile when its sums are known: at once, or,
+    where a sum has several steps in a round, by what is given back to that sum.
     """
     axes = frozenset(stores[0].axes)
     written = {store.buffer for store in stores}
@@ -117,7 +122,7 @@ def ask_for_tile(
         for node in _read_afterwards(stores)
         if node.params[0] in scope.scheduled.far and axes <= ir.free_axes(node)
     ]
-    node = sum_in_rounds(stores, level, tiles)
+    node = sum_in_rounds(scope, stores, level, tiles)
     lines = lines_of_tile(scope, node, level, tiles, asked) if node is not None else None
     if lines is None:
         _ask_at_once(scope, asked, level, tiles)

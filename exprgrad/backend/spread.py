@@ -1,4 +1,5 @@
-"""Lines of memory that a tile asks for while its sum runs, a few in each round of its loop.
+"""Lines of memory that a tile asks for while its sum runs, a few in each round of its loop,
+where a round has several steps.
 
     for u by 4: ask for lines 24 * u // n, ... of W[i.., j..]; s[i.., j..] += x[u, i..] * y[u, j..]
     W[i.., j..] = W[i.., j..] - rate * s[i.., j..]
@@ -41,23 +42,21 @@ Asked = Sequence[tuple[Scalar, Hint]]
 Tiles = dict[Axis, Bound]
 
 
-def sum_in_rounds(stores: Sequence[Store], level: Level, tiles: Tiles) -> Scalar | None:
+def sum_in_rounds(
+    scope: Scope, stores: Sequence[Store], level: Level, tiles: Tiles
+) -> Scalar | None:
     """A sum for each point of the tile whose loop has several steps in a round, if any."""
-    sums = prod(bound.tile for bound in tiles.values())
     target = level.code.function.module.target
-    return next(
-        (
-            node
-            for node in walk(store.value for store in stores)
-            if node.op == "reduce"
-            and len(node.params[1]) == 1
-            and ir.condition_of(node.args[0])[0] is None
-            and is_contraction(node)
-            and tiles.keys() <= ir.free_axes(node)
-            and steps_of_round(node, sums, target) > 1
-        ),
-        None,
-    )
+    count = prod(bound.tile for bound in tiles.values())
+    for node in walk(store.value for store in stores):
+        if node.op != "reduce" or len(node.params[1]) > 1 or not is_contraction(node):
+            continue
+        plain = ir.condition_of(node.args[0])[0] is None
+        plain = plain and not scope.scheduled.of(node.params[1][0]).pairs
+        here = tiles.keys() <= ir.free_axes(node) and level.of(ir.free_axes(node)) is level
+        if plain and here and steps_of_round(node, count, target) > 1:
+            return node
+    return None
 
 
 def lines_of_tile(
@@ -86,11 +85,13 @@ def lines_of_next(
     scope: Scope, node: Scalar, stores: Sequence[Store], level: Level, tiles: Tiles
 ) -> list[Lines]:
     """A tile's part of what the next columns read, of factors that are not expected in the
-    cache: as large a part as that of its rows among all.
+    cache: as large a part as that of its rows among all. None where the rows are the outer
+    loop: then the columns come again and again.
     """
     columns, rows = stores[0].axes[-2:]
     (axis,), product = node.params[1], ir.summed_product(node)
-    if product is None or columns not in tiles or rows not in tiles:
+    both = columns in tiles and rows in tiles
+    if product is None or not both or tiles[columns].lanes == 1:
         return []
     tall, n, code = tiles[rows], scope.size(rows.extent), level.code
     found = []

@@ -39,8 +39,8 @@ class Arena:
         self._used = 0
 
     def take(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        """A zeroed array that begins with a line of the cache; a vector of more than a page
-        begins with the last one of a page.
+        """A zeroed array that begins with a line of the cache, a vector of more than a page
+        with the last line of one.
 
         A processor tells by the last twelve bits of two addresses whether a read needs what
         was stored just before. Vectors are gone through side by side, with arrays of NumPy's

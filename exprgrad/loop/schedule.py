@@ -30,7 +30,7 @@ from exprgrad.loop.contract import (
     steps_to_pages,
     widest_panel,
 )
-from exprgrad.loop.cost import Machine, typical
+from exprgrad.loop.cost import COSTS, Machine, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.pairs import paired
@@ -48,11 +48,13 @@ from exprgrad.loop.vector import (
 
 # How many cumulative sums run side by side: each waits for its own last step.
 CHAINS = 8
-# The most rows that are added up side by side along vectors.
-ROWS = 8
+# The most rows that are added up side by side along vectors, and how many such blocks are
+# left at least, for threads to share.
+ROWS, BLOCKS = 8, 8
 # As many sums as it takes for none to wait, over so many terms at least.
 MOST_SUMS = 8
 LONG = 32
+QUICK = 8  # in additions, of each operation of a term
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,11 +301,12 @@ def _rows(
     lanes of several are added up in the same vectors.
     """
     held = sum(_accumulators(node, lanes) for node in across)
+    short = held == len(across)  # long sums have several accumulators each
     bodies = walk(body for node in across for body in node.args)
-    vectors = [free for n in bodies if n.op == "read" and (free := ir.free_axes(n))]
-    shared = any(free.isdisjoint(rows) for free in vectors)
-    short = held == len(across)
-    most = max(1, min(ROWS, machine.registers // (2 * held))) if short or shared else 1
+    moving = [free for n in bodies if n.op == "read" and (free := ir.free_axes(n))]
+    shared = any(free.isdisjoint(rows) for free in moving)
+    most = min(ROWS, machine.registers // (2 * held)) if short or shared else 1
+    most = max(1, min([most, *(typical(axis.extent) // BLOCKS for axis in rows)]))
     return {axis: How(_even(axis.extent, most)) for axis in rows}
 
 
@@ -346,8 +349,8 @@ def _vectors(stores: list[Store], axis: Axis, lanes: int) -> int:
 
 
 def _chains(kernel: Kernel, how: Mapping[Axis, How]) -> dict[Axis, How]:
-    """The long sums of few results, each as several sums side by side: an addition waits
-    for the one before it.
+    """The long sums of few results and of terms that take no longer than an addition, each
+    as several sums side by side: an addition waits for the one before it.
 
     for i by 2 vectors: sum over u < 32: ...   ->   4 sums of 8 terms each, added at the end
     """
@@ -355,14 +358,20 @@ def _chains(kernel: Kernel, how: Mapping[Axis, How]) -> dict[Axis, How]:
     for node in walk(store.value for store in kernel.stores):
         if node.op == "reduce":
             last = node.params[1][-1]
-            alone = node.params[0] == "sum" and ir.condition_of(node.args[0])[0] is None
             side_by_side = prod(how.get(axis, SERIAL).tile for axis in ir.free_axes(node))
-            sums[last] = sums.get(last, 0) + (side_by_side if alone else MOST_SUMS)
+            sums[last] = sums.get(last, 0) + (side_by_side if _waits(node) else MOST_SUMS)
     return {
         axis: How(MOST_SUMS // count)
         for axis, count in sums.items()
         if axis not in how and count < MOST_SUMS and typical(axis.extent) >= LONG
     }
+
+
+def _waits(node: Scalar) -> bool:
+    """Whether a reduction is a sum whose additions take longer than all else in a step."""
+    inside = walk(node.args)
+    quick = all(n.op != "reduce" and COSTS.get(n.op, 1) <= QUICK for n in inside)
+    return node.params[0] == "sum" and ir.condition_of(node.args[0])[0] is None and quick
 
 
 def _accumulators(node: Scalar, lanes: int) -> int:

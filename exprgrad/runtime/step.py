@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprgrad.backend.program import Slices
+from exprgrad.errors import InputError
 from exprgrad.graph.dims import Dim, names
 from exprgrad.graph.elementwise import size_value
 from exprgrad.graph.mode import replaced
@@ -107,10 +108,12 @@ class Steps:
         from s * `batch_size` on, at most `batch_size` of them.
 
         Gives each output's value of each step. Raises `IndexOutOfRange`; steps before the
-        one that met a bad index have been done.
+        one that met a bad index have been done. Raises `InputError` for an order of another
+        number of rows than the steps are for.
         """
-        rows, count = len(order), last - first
-        assert rows == self.dims[ORDER], "an order of other rows"
+        rows, count = self.dims[ORDER], last - first
+        if len(order) != rows:
+            raise InputError(f"the steps are for an order of {rows} rows, not of {len(order)}")
         inputs = [order if array is None else array for array in self.arrays]
         records = {name: np.empty(count, dtype) for name, dtype in self.types.items()}
         for start, end, threads in self.choice.slices(count):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import exprgrad as eg
-from exprgrad.backend.jit import named
+from exprgrad.backend.jit import host, named
 from exprgrad.runtime.compile import Request, compile_request
 
 from .test_assembly import innermost_loops, multiplications
@@ -59,6 +59,21 @@ def test_a_tile_is_asked_for_while_its_sum_runs(size: int | str, hints: int) -> 
     assert in_the_hottest_loop(Request([], {WIDE: WIDE - 0.1 * (x.T @ y)}), "prefetchw") == hints
 
 
+def test_a_tile_of_pairs_is_asked_for_before_its_sum() -> None:
+    x, y = eg.input("x", (64, 512)), eg.input("y", (64, 512))
+    pairs = replace(LARGE_CACHE, features=LARGE_CACHE.features + ",+avx512bf16")
+    request = Request([], {WIDE: WIDE - 0.1 * eg.matmul(x.T, y, "bfloat16")})
+    compiled = compile_request(request, pairs)
+    assert any(how.pairs for k in compiled.kernels for how in k.how.values())
+    assert HINT.findall(compiled.library.ir).count("1") >= 24
+
+
+def test_a_large_factor_of_the_rows_is_not_asked_for_by_columns() -> None:
+    x = eg.input("x", (512, 96))
+    hidden = eg.tanh(WIDE @ x)
+    assert in_the_hottest_loop(Request([hidden], {}), "prefetcht1") == 0
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_next_columns_are_asked_for_while_a_sum_runs(turned: bool) -> None:
     """Each of 16 tiles of rows asks for 128 of 512 x 4 lines, one in each of 128 rounds."""
@@ -80,12 +95,17 @@ def test_it_is_asked_for_before_a_sum_without_rounds(size: int | tuple[int, ...]
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 31, 32, 33, 64, 129])
-def test_hints_change_no_result(n: int) -> None:
+def test_hints_change_no_result(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(host(), cache_bytes=1 << 18)
+    monkeypatch.setattr("exprgrad.runtime.compile.host", lambda: small)
+    monkeypatch.setenv("EXPRGRAD_CACHE", "0")
     rng = np.random.default_rng(n)
     a, b = rng.standard_normal((2, n, 512)).astype(np.float32)
     before = WIDE.value.copy()
     x, y = eg.input("x", ("n", 512)), eg.input("y", ("n", 512))
-    eg.function([x, y], [], updates={WIDE: WIDE - 0.1 * (x.T @ y)})(a, b)
+    step = eg.function([x, y], [], updates={WIDE: WIDE - 0.1 * (x.T @ y)})
+    assert HINT.search(eg.explain(step)["LLVM IR"])
+    step(a, b)
     exact = before - 0.1 * (a.T.astype(np.float64) @ b)
     np.testing.assert_allclose(WIDE.value, exact, rtol=1e-4, atol=1e-4)
 
@@ -118,7 +138,7 @@ def test_a_sum_asks_for_what_it_goes_through() -> None:
 
 
 ROWS_OF_STEP = """
-import ctypes, mmap, sys
+import ctypes, mmap, re
 import numpy as np
 import exprgrad as eg
 from exprgrad.runtime.step import Epoch
@@ -127,7 +147,8 @@ x = eg.input("x", ("batch", 300))
 total = eg.state("total", (300,), init=0.0)
 hidden = x @ eg.ones((300, 300))
 epoch = Epoch([x], {"loss": eg.exp(x).sum()}, {total: total + hidden.sum(axis=0)})
-print(epoch.program.compiled.library.ir.count("call void @llvm.prefetch"))
+text = epoch.program.compiled.library.ir
+print(len(re.findall(r"@llvm.prefetch.p0\\(ptr %v\\d+, i32 0, i32 2", text)))
 pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
 start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
 nothing = ctypes.c_void_p(start + mmap.PAGESIZE), mmap.PAGESIZE, 0
@@ -143,15 +164,15 @@ for rows in (1, 2, 3, 7, 11):
 """
 
 
-def test_rows_of_a_step_are_asked_for_two_ahead_and_none_beyond_the_order() -> None:
+def test_rows_of_a_step_are_asked_for_ahead_and_none_beyond_the_order() -> None:
     """Memory behind the order may not be read: there it would end the process."""
     run = subprocess.run([sys.executable, "-c", ROWS_OF_STEP], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) > 0
 
 
-def test_rows_in_an_order_of_their_own_ask_for_nothing() -> None:
-    table = eg.input("asked_table", (1 << 10, 64))
+def test_rows_at_indices_that_are_checked_ask_for_nothing() -> None:
+    table = eg.input("asked_table", (1 << 10, 512))
     rows = eg.input("asked_rows", (100,), "int64")
     ir = compile_request(Request([eg.exp(table[rows])], {}), SMALL_CACHE).library.ir
     assert not HINT.findall(ir)

@@ -38,7 +38,7 @@ def test_rows_have_the_bits_that_each_has_alone(kind: str, columns: int, dtype: 
         assert_allclose(found, exact, rtol=1e-5, atol=1e-3 * (dtype == "float32"))
 
 
-@pytest.mark.parametrize("extreme", [np.nan, np.inf, -np.inf, -0.0, 1e-40])
+@pytest.mark.parametrize("extreme", [np.nan, np.inf, -np.inf, 3e38, 1e-40])
 def test_what_is_extreme_in_a_row_stays_in_it(extreme: float) -> None:
     x = eg.input("x", (16, 30))
     given = np.zeros((16, 30), np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import exprgrad as eg
-from exprgrad.errors import IndexOutOfRange
+from exprgrad.errors import IndexOutOfRange, InputError
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.leaves import step
 from exprgrad.runtime.step import Epoch
@@ -102,14 +102,24 @@ def test_each_step_is_numpys(model, batch_size, threads, monkeypatch):
 
 @pytest.mark.parametrize("cuts", [(0, 6), (0, 1, 2, 6), (0, 5, 6), (0, 0, 3, 6)])
 def test_slices_give_the_bits_of_one_call(model, cuts):
-    epoch = model.epoch().over(model.data, ROWS, 4)
+    steps = model.epoch().over(model.data, ROWS, 4)
     model.reset()
-    whole = epoch.run(model.order, 0, 6)["loss"]
+    whole = steps.run(model.order, 0, 6)["loss"]
     states = model.states()
     model.reset()
-    parts = [epoch.run(model.order, first, last)["loss"] for first, last in pairwise(cuts)]
+    parts = [steps.run(model.order, first, last)["loss"] for first, last in pairwise(cuts)]
     assert_same_bits([np.concatenate(parts)], [whole])
     assert_same_bits(model.states(), states)
+
+
+@pytest.mark.parametrize("rows", [0, ROWS - 1, ROWS + 1])
+def test_an_order_of_other_rows_is_refused(model, rows):
+    model.reset()
+    before = model.states()
+    steps = model.epoch().over(model.data, ROWS, 4)
+    with pytest.raises(InputError, match=f"order of {ROWS} rows, not of {rows}"):
+        steps.run(np.zeros(rows, np.int64), 0, 1)
+    assert_same_bits(model.states(), before)
 
 
 def test_memory_mapped_rows_are_read_in_place(model, tmp_path):

@@ -57,8 +57,8 @@ class Peer:
         outputs = {name: mode[node] for name, node in outputs.items()}
         updates = {state: mode[new] for state, new in updates.items()}
         with _no_cache():
-            self.steps = Epoch(places, outputs, updates, "batch")
-        self.running: Steps | None = None
+            self.compiled = Epoch(places, outputs, updates, "batch")
+        self.steps: Steps | None = None
 
     def _input(self, name: str, array: Array) -> Any:
         shape = ("batch", *array.shape[1:]) if self.w.rows else array.shape
@@ -68,20 +68,20 @@ class Peer:
         rows = np.arange(self.w.steps) if order is None else order.reshape(-1)
         if self.noise:  # which belongs to steps, so the other rows are put in their order
             data = {name: x[rows] for name, x in self.arrays.items()} | self.noise
-            self.running, rows = self._over(data, rows), np.arange(rows.size)
-        elif self.running is None:
-            self.running = self._over(self.arrays, rows)
-        found = self.running.run(rows, 0, self.w.steps)
+            self.steps, rows = self._over(data, rows), np.arange(rows.size)
+        elif self.steps is None:
+            self.steps = self._over(self.arrays, rows)
+        found = self.steps.run(rows, 0, self.w.steps)
         return found["loss"] if found else np.zeros(0)
 
     def _over(self, data: Arrays, rows: Array) -> Steps:
-        return self.steps.over(data, rows.size, self.w.batch or 1)
+        return self.compiled.over(data, rows.size, self.w.batch or 1)
 
     def least(self) -> float:
         """Seconds of a step at the machine's limits, as `eg.explain` estimates them."""
-        assert self.running is not None
-        dims = self.running.dims
-        rows = costs_of(self.steps.program.compiled, dims, self.threads)
+        assert self.steps is not None
+        dims = self.steps.dims
+        rows = costs_of(self.compiled.program.compiled, dims, self.threads)
         return sum(row.limit for row in rows)
 
 
