@@ -31,8 +31,8 @@ from exprgrad.backend.spread import (
     sum_in_rounds,
 )
 from exprgrad.graph.node import walk
+from exprgrad.graph.state import LINE
 from exprgrad.loop import ir
-from exprgrad.loop.contract import LINE
 from exprgrad.loop.cost import points
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store

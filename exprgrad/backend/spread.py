@@ -23,8 +23,8 @@ from exprgrad.backend.steps import steps_of_round
 from exprgrad.backend.text import Code
 from exprgrad.graph.dims import count
 from exprgrad.graph.node import walk
+from exprgrad.graph.state import LINE
 from exprgrad.loop import ir
-from exprgrad.loop.contract import LINE
 from exprgrad.loop.cost import typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Scalar, Store

@@ -15,6 +15,7 @@ from exprgrad.graph.dtype import DType
 from exprgrad.graph.turn import Turn
 
 Array = NDArray[np.generic]
+# Bytes of a line of the cache, and of a page of memory.
 LINE, PAGE = 64, 4096
 CHUNK = 1 << 20
 _numbers = itertools.count()

@@ -22,11 +22,11 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from exprgrad.graph.dims import count
+from exprgrad.graph.state import LINE, PAGE
 from exprgrad.loop import ir
 from exprgrad.loop.cost import Machine, points, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
-from exprgrad.loop.pages import PAGE
 from exprgrad.loop.tile import MANY, Area, tile
 
 # How often each element of a panel has to be used for the copy to be worth its time.
@@ -40,8 +40,6 @@ PARTS = 16
 # are gone through together where there are more.
 PAGES = 2048
 BLOCK = 2
-# Bytes of a line of the cache.
-LINE = 64
 # Bytes after which addresses meet in the same place of the cache, a power of two.
 WAY = 1 << 17
 # The most bytes of a panel.

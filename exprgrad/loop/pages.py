@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from exprgrad.graph.state import PAGE
 from exprgrad.loop import ir
 from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Scalar
 
-PAGE = 4096
 KNOWN = 64  # pages whose places are known at once
 # Bytes between neighbours beyond which the processor's own foresight fails.
 APART = 512

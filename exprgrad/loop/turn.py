@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import gcd
 
+from exprgrad.graph.state import PAGE
 from exprgrad.loop import ir
 from exprgrad.loop.contract import contraction
 from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
-from exprgrad.loop.pages import PAGE
 
 # How long a sum is whose rows do not stay in the cache, how much of it they may take where
 # they meet in few places, and how many columns use the copy.

@@ -17,6 +17,7 @@ from exprgrad.backend.status import SLOT, status_size
 from exprgrad.backend.threads import Pool
 from exprgrad.errors import out_of_range
 from exprgrad.graph import dims as sizes
+from exprgrad.graph.state import LINE
 from exprgrad.graph.tensor import Tensor
 from exprgrad.graph.turn import Turn
 from exprgrad.loop.ir import Buffer
@@ -31,7 +32,6 @@ from exprgrad.runtime.report import Stage
 Array = NDArray[Any]
 Layout = tuple[tuple[int, ...], np.dtype[Any]]
 Span = tuple[int, int, int, int]  # first step, last step, rows, rows of a batch
-LINE = 64
 # Below this many additions a call is over before another thread has woken.
 WORK_OF_CALL = 1_000_000
 MOST_CHOICES = 64
