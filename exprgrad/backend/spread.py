@@ -47,14 +47,14 @@ def sum_in_rounds(
 ) -> Scalar | None:
     """A sum for each point of the tile whose loop has several steps in a round, if any."""
     target = level.code.function.module.target
-    count = prod(bound.tile for bound in tiles.values())
+    sums = prod(bound.tile for bound in tiles.values())
     for node in walk(store.value for store in stores):
         if node.op != "reduce" or len(node.params[1]) > 1 or not is_contraction(node):
             continue
         plain = ir.condition_of(node.args[0])[0] is None
         plain = plain and not scope.scheduled.of(node.params[1][0]).pairs
         here = tiles.keys() <= ir.free_axes(node) and level.of(ir.free_axes(node)) is level
-        if plain and here and steps_of_round(node, count, target) > 1:
+        if plain and here and steps_of_round(node, sums, target) > 1:
             return node
     return None
 
@@ -85,8 +85,8 @@ def lines_of_next(
     scope: Scope, node: Scalar, stores: Sequence[Store], level: Level, tiles: Tiles
 ) -> list[Lines]:
     """A tile's part of what the next columns read, of factors that are not expected in the
-    cache: as large a part as that of its rows among all. None where the rows are the outer
-    loop: then the columns come again and again.
+    cache: as large a part as that of its rows among all. Nothing where the rows are the
+    outer loop: then the columns come again and again.
     """
     columns, rows = stores[0].axes[-2:]
     (axis,), product = node.params[1], ir.summed_product(node)

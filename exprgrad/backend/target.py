@@ -15,9 +15,9 @@ REGISTERS: tuple[tuple[frozenset[str], int, int, int], ...] = (
     (frozenset({"neon"}), 128, 32, 1),
     (frozenset(), 128, 16, 1),
 )
-# Processors, as LLVM's names of them begin, that go on to the next page by themselves where
-# memory is gone through in order: hints for it cost an eighth of the time there.
-FORESEEING = ("znver",)
+# Processors, by LLVM's names of them, that were seen to go on to the next page by themselves
+# where memory is gone through in order: hints for it cost an eighth of the time there.
+FORESEEING = ("znver4",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Target:
     @property
     def foresees(self) -> bool:
         """Whether what lies in order comes from memory unasked, beyond a page as well."""
-        return self.cpu.startswith(FORESEEING)
+        return self.cpu in FORESEEING
 
     @property
     def _row(self) -> tuple[frozenset[str], int, int, int]:
