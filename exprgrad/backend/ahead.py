@@ -40,6 +40,7 @@ from exprgrad.loop.pages import APART
 
 # Rows ahead of the one that is read: about the time that memory takes.
 ROWS = 16
+SHORT = 4  # where each has some lines
 # Bytes ahead of what is read one after another.
 STREAM = 3072
 # Rows in an order of their own ahead of the one that is read, and the bytes of one for
@@ -67,10 +68,28 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
             ahead = factor * ROWS
         else:
             continue
-        here = address(scope, buffer, place, level, point)
-        hint = TO_WRITE if buffer in scope.scheduled.kernel.writes() else TO_READ
-        there = f"{memory_kind(buffer.dtype)}, ptr {here}, i64 {ahead}"
-        ask(level.code, level.code.op(f"getelementptr {there}"), hint)
+        _ask_later(scope, node, level, point, ahead)
+
+
+def ask_in_copy(scope: Scope, node: Scalar, axis: Axis, level: Level, point: Point) -> None:
+    """Ask for what a copy reads some iterations of an outer loop over `axis` later, where
+    its rows are short and far from one another.
+    """
+    buffer, vector = node.params[0], level.vector_of(ir.free_axes(node))
+    factor = ir.offset(node).factor_of(axis)
+    if vector is None or buffer not in scope.scheduled.far or not isinstance(factor, int):
+        return
+    if factor * buffer.dtype.size > APART and _begins_a_line(buffer, *vector, point):
+        _ask_later(scope, node, level, point, factor * SHORT)
+
+
+def _ask_later(scope: Scope, node: Scalar, level: Level, point: Point, ahead: int) -> None:
+    """Ask for what lies so many elements after what is read."""
+    buffer = node.params[0]
+    here = address(scope, buffer, ir.offset(node), level, point)
+    hint = TO_WRITE if buffer in scope.scheduled.kernel.writes() else TO_READ
+    there = f"{memory_kind(buffer.dtype)}, ptr {here}, i64 {ahead}"
+    ask(level.code, level.code.op(f"getelementptr {there}"), hint)
 
 
 def _named_later(scope: Scope, node: Scalar, level: Level) -> Scalar | None:

@@ -39,7 +39,7 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
     how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
     width = lanes if how.vector else 1
     n = scope.size(axis.extent)
-    low, high = _share(scope, axis, scope.scheduled.share(axis)) if how.parallel else ("0", n)
+    low, high = part(scope, axis)
     code = scope.root.code
     if axis in scope.blocks:
         level, start, stop = scope.blocks[axis]
@@ -63,10 +63,10 @@ def _is_cut(scheduled: Scheduled, axis: Axis) -> bool:
 
 def _kinds(scheduled: Scheduled, axis: Axis) -> list[int]:
     """The tiles of rows that are cut: single ones only where a part may be no multiple of
-    the unit, be it for the number of rows or for a block that ends within it.
+    the unit.
     """
     how, n = scheduled.of(axis), axis.extent
-    whole_units = isinstance(n, int) and n % scheduled.unit(axis) == 0 and not how.block
+    whole_units = isinstance(n, int) and n % scheduled.unit(axis) == 0
     return kinds(how.tile)[: -1 if whole_units else None]
 
 
@@ -173,9 +173,13 @@ def open_piece(
     return loop
 
 
-def _share(scope: Scope, axis: Axis, block: int) -> tuple[str, str]:
-    """The iterations of the part that is run: whole blocks, in order."""
-    code, known_before = scope.root.code, scope.root.known
+def part(scope: Scope, axis: Axis) -> tuple[str, str]:
+    """The iterations of a loop that this thread runs: where it is divided whole blocks, in
+    order.
+    """
+    if not scope.scheduled.of(axis).parallel:
+        return "0", scope.size(axis.extent)
+    code, known_before, block = scope.root.code, scope.root.known, scope.scheduled.share(axis)
     ends = ("first", "until")
     if ("share", axis, "first") not in known_before:
         n = scope.size(axis.extent)

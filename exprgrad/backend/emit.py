@@ -17,14 +17,14 @@ from exprgrad.backend.arith import (
     INDEX,
     floor_div,
     iota,
-    least,
     select,
     splat,
 )
 from exprgrad.backend.cover import cover, open_piece, runs
 from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.filling import Panels, Piece
-from exprgrad.backend.level import Bound, Level, open_loop
+from exprgrad.backend.groups import Groups
+from exprgrad.backend.level import Level
 from exprgrad.backend.outline import call, called_in, is_once
 from exprgrad.backend.philox import (
     Rounds,
@@ -79,7 +79,8 @@ class Emitter:
         self.called = called_in(scheduled)
         self.function = function
         self.root = Level(Code(function))
-        self.panels = Panels(self)
+        group = scheduled.group
+        self.panels: Panels | Groups = Panels(self) if group is None else Groups(self, group)
         self.blocks: dict[Axis, tuple[Level, str, str]] = {}
         self.on_stack: dict[Buffer, str] = {}
         self.sums: dict[Scalar, tuple[Scalar, ...]] = {}
@@ -104,28 +105,10 @@ class Emitter:
                 self._loops(inside, depth, axis, level)
 
     def _loops(self, stores: Sequence[Store], depth: int, axis: Axis, level: Level) -> None:
-        inner = stores[0].axes[depth + 1 :]
-        if inner and inner[0] not in self.blocks and self.scheduled.of(inner[0]).block:
-            self._by_blocks(stores, depth, inner[0], level)
+        if self.panels.loops(stores, depth, level):
             return
-        pieces = cover(self, axis)
-        if self.panels.waiting and depth + 1 == len(stores[0].axes):
-            pieces = self.panels.first_rows(stores, depth, level, pieces)
-        for piece in pieces:
+        for piece in self.panels.pieces(stores, depth, level, cover(self, axis)):
             self.piece(stores, depth, level, piece)
-
-    def _by_blocks(
-        self, stores: Sequence[Store], depth: int, rows: Axis, level: Level
-    ) -> None:
-        """The loop at `depth` as a whole for each block of the rows inside of it."""
-        n, how = self.size(rows.extent), self.scheduled.of(rows)
-        size, axis = how.block * how.tile, stores[0].axes[depth]
-        loop = open_loop(level, Axis("block", 1), ("0", n, size), Bound(""))
-        end = least(loop.level.code, loop.level.code.iadd(loop.variable, str(size)), n)
-        self.blocks[rows] = loop.level, loop.variable, end
-        self._loops(stores, depth, axis, loop.level)
-        del self.blocks[rows]
-        loop.close()
 
     def piece(
         self, stores: Sequence[Store], depth: int, level: Level, piece: Piece

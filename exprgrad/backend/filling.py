@@ -18,10 +18,16 @@ from exprgrad.backend.ahead import ask_in_loop
 from exprgrad.backend.arith import least, once_unless
 from exprgrad.backend.cover import Span
 from exprgrad.backend.level import Bound, Level, open_loop
-from exprgrad.backend.panel import Panel, is_read_whole, panel_of
+from exprgrad.backend.panel import (
+    Filling,
+    Panel,
+    filling,
+    is_read_whole,
+    moved_by,
+    panel_of,
+)
 from exprgrad.backend.scope import Point, Scope, Value
-from exprgrad.backend.text import Function, Kind
-from exprgrad.loop import ir
+from exprgrad.backend.text import Function
 from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 
@@ -49,8 +55,12 @@ class Panels:
     def __init__(self, kernel: Nest) -> None:
         self.kernel = kernel
         self.filled: dict[Scalar, Panel] = {}
-        self.waiting: dict[Scalar, Panel] = {}
+        self.waiting: dict[Scalar, tuple[Panel, Filling]] = {}
         self.rooms: dict[Scalar, str] = {}
+
+    def loops(self, stores: Sequence[Store], depth: int, level: Level) -> bool:
+        """Whether loops are written in another way: they are not."""
+        return False
 
     def begin(self, columns: Axis, stores: Sequence[Store], level: Level) -> None:
         """Make the panels for the columns at `level`: those whose order changes are
@@ -59,33 +69,36 @@ class Panels:
         kernel, bound = self.kernel, level.axes[columns]
         for factor in kernel.scheduled.panels.get(columns, ()):
             around = {axis for each in level.outward() for axis in each.axes}
-            summed = [axis for axis in _moved_by(factor) if axis not in around]
-            panel = panel_of(factor, columns, bound, summed)
+            summed = [axis for axis in moved_by(factor) if axis not in around]
+            panel = panel_of(factor, summed, bound.tile * bound.lanes)
+            fill = filling(panel, factor, columns, bound)
             kernel.on_stack[panel.memory] = self._room(factor, panel)
-            how = {**kernel.scheduled.how, **panel.how}
-            kernel.scheduled = replace(kernel.scheduled, how=how)
             level.axes[panel.side] = replace(bound, start="0")
+            level.axes[panel.number] = Bound("0")
             self.filled.pop(factor, None)
-            if panel.turned or not is_read_whole(factor, stores):
-                self._fill({factor: panel}, bound, level)
+            if fill.turned or not is_read_whole(factor, stores):
+                self._fill({factor: (panel, fill)}, bound, level)
             else:
-                self.waiting[factor] = panel
+                self.waiting[factor] = panel, fill
 
-    def _fill(self, panels: Mapping[Scalar, Panel], bound: Bound, level: Level) -> None:
+    def _fill(
+        self, panels: Mapping[Scalar, tuple[Panel, Filling]], bound: Bound, level: Level
+    ) -> None:
         """Copy factors at once."""
         waiting, self.waiting = self.waiting, {}
-        for panel in panels.values():
-            first = level.inside(panel.first, Bound(bound.start))
-            self.kernel.nest([panel.store], 0, first)
-        self.filled |= panels
+        for _, fill in panels.values():
+            fill_at(self.kernel, fill, bound.start, level)
+        self.filled |= {factor: panel for factor, (panel, _) in panels.items()}
         self.waiting = waiting
 
-    def first_rows(
+    def pieces(
         self, stores: Sequence[Store], depth: int, level: Level, pieces: list[Piece]
     ) -> list[Piece]:
-        """Write the first tile of rows, which fills what waits for it, and a copy for the
-        case that there is no whole tile. Gives the pieces that are left.
+        """Those of a loop that are left to write: the first tile of rows, which fills what
+        waits for it, is written here, and a copy for the case that there is no whole tile.
         """
+        if not self.waiting or depth + 1 < len(stores[0].axes):
+            return pieces
         ((start, stop, step), bound), *others = pieces
         columns = next(iter(self.kernel.scheduled.panels))
         once, waiting = once_unless(level.code, start, stop), self.waiting
@@ -96,14 +109,14 @@ class Panels:
             self.filled = {f: p for f, p in self.filled.items() if f not in waiting}
         end = least(level.code, level.code.iadd(start, str(step)), stop)
         self.kernel.piece(stores, depth, level, ((start, end, step), bound))
-        self.filled |= waiting
+        self.filled |= {factor: panel for factor, (panel, _) in waiting.items()}
         self.waiting = {}
         return [((end, stop, step), bound), *others]
 
     def load(self, node: Scalar, level: Level, point: Point) -> Value:
         """The value of a read, from a panel if one has it; one that waits gets it."""
         columns = next(iter(self.kernel.scheduled.panels), None)
-        panel = self.filled.get(node) or self.waiting.get(node)
+        panel = self.filled.get(node) or self.waiting.get(node, (None, None))[0]
         if panel is not None and columns is not None:
             place = {**point, panel.side: point.get(columns, 0)}
             if node in self.filled:
@@ -117,14 +130,19 @@ class Panels:
     def _room(self, factor: Scalar, panel: Panel) -> str:
         """Memory of this thread for the panels of a factor; the first one is the widest."""
         if factor not in self.rooms:
-            function = self.kernel.function
-            self.rooms[factor] = "%" + function.fresh("panel")
-            count, kind = prod(map(typical, panel.memory.shape)), Kind.of(factor.dtype)
-            line = f"{self.rooms[factor]} = alloca [{count} x {kind}], align 64"
-            function.blocks[0].lines.insert(0, line)
+            nbytes = prod(map(typical, panel.memory.shape)) * factor.dtype.size
+            self.rooms[factor] = on_stack(self.kernel.function, nbytes)
         return self.rooms[factor]
 
 
-def _moved_by(node: Scalar) -> list[Axis]:
-    """The axes by which a read moves, in the order of its index."""
-    return [atom.params[0] for atom, _ in ir.offset(node).terms if atom.op == "axis"]
+def fill_at(kernel: Nest, fill: Filling, start: str, level: Level) -> None:
+    """Write the loops that copy a factor from `start` on."""
+    kernel.scheduled = replace(kernel.scheduled, how={**kernel.scheduled.how, **fill.how})
+    kernel.nest([fill.store], 0, level.inside(fill.first, Bound(start)))
+
+
+def on_stack(function: Function, nbytes: int) -> str:
+    """So many bytes of the stack of the thread that calls a function."""
+    name = "%" + function.fresh("panel")
+    function.blocks[0].lines.insert(0, f"{name} = alloca [{nbytes} x i8], align 64")
+    return name

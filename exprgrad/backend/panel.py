@@ -24,44 +24,66 @@ from exprgrad.loop.schedule import How
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A copy: its memory, the axis that numbers its columns, what is read in place of
-    the factor; the store that fills it, which counts from the `first` column of the
-    tile, how the loops of that run, and whether it changes the order in memory.
+    """A copy: its memory, the axes that number its tiles, the steps of the sum and the
+    places in a tile, and what is read in place of the factor.
     """
 
     memory: Buffer
+    number: Axis
+    summed: tuple[Axis, ...]
     side: Axis
     read: Scalar
-    first: Axis
+
+
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """What fills tiles of a panel: a store, which counts from the `first` place of the
+    factor, over the tiles that `number` counts, how its loops run, and whether it changes
+    the order in memory.
+    """
+
     store: Store
+    first: Axis
+    number: Axis
     how: Mapping[Axis, How]
     turned: bool
 
 
-def panel_of(factor: Scalar, columns: Axis, bound: Bound, summed: list[Axis]) -> Panel:
-    """The panel of a factor for the columns within `bound`."""
-    width = bound.tile * bound.lanes
-    memory = Buffer("panel", (*(a.extent for a in summed), width), factor.dtype, "panel")
-    side = Axis("q", width)
-    read = ir.read(memory, memory.shape, [ir.axis_value(a) for a in (*summed, side)])
-    own = [Axis(axis.name, axis.extent) for axis in summed]
+def panel_of(factor: Scalar, summed: Sequence[Axis], width: int, tiles: int = 1) -> Panel:
+    """The panel of a factor for so many tiles of so many places each."""
+    number, side = Axis("t", tiles), Axis("q", width)
+    shape = (tiles, *(axis.extent for axis in summed), width)
+    memory = Buffer("panel", shape, factor.dtype, "panel")
+    read = ir.read(memory, shape, [ir.axis_value(a) for a in (number, *summed, side)])
+    return Panel(memory, number, tuple(summed), side, read)
+
+
+def filling(panel: Panel, factor: Scalar, columns: Axis, bound: Bound) -> Filling:
+    """What copies a factor into tiles as `bound` has them: `columns` side by side."""
+    width = panel.memory.shape[-1]
+    own = [Axis(axis.name, axis.extent) for axis in panel.summed]
+    first, number = Axis(columns.name, columns.extent), Axis("t", panel.number.extent)
     column = Axis("q", _count(columns, bound))
     images = {
-        ir.axis_value(a): ir.axis_value(b) for a, b in zip(summed, own, strict=True)
+        ir.axis_value(a): ir.axis_value(b) for a, b in zip(panel.summed, own, strict=True)
     }
-    first = Axis(columns.name, columns.extent)
-    images[ir.axis_value(columns)] = ir.add(ir.axis_value(first), ir.axis_value(column))
-    index = tuple(ir.axis_value(axis) for axis in (*own, column))
+    before = ir.add(ir.axis_value(first), ir.times(ir.axis_value(number), width))
+    images[ir.axis_value(columns)] = ir.add(before, ir.axis_value(column))
+    index = tuple(ir.axis_value(axis) for axis in (number, *own, column))
     value = ir.substitute(factor, images)
-    if not runs_along(factor, tuple(summed), columns):
+    if not runs_along(factor, panel.summed, columns):
         how = {column: How(bound.tile, vector=True)}
-        store = Store(memory, (*own, column), index, value)
-        return Panel(memory, side, read, first, store, how, turned=False)
+        store = Store(panel.memory, (*own, number, column), index, value)
+        return Filling(store, first, number, how, turned=False)
     along = next(b for b in own if ir.offset(value).factor_of(b) == 1)
-    loops = (*(axis for axis in own if axis is not along), column, along)
+    loops = (number, *(axis for axis in own if axis is not along), column, along)
     how = {column: How(bound.lanes), along: How(vector=True)}
-    store = Store(memory, loops, index, value)
-    return Panel(memory, side, read, first, store, how, turned=True)
+    return Filling(Store(panel.memory, loops, index, value), first, number, how, turned=True)
+
+
+def moved_by(node: Scalar) -> list[Axis]:
+    """The axes by which a read moves, in the order of its index."""
+    return [atom.params[0] for atom, _ in ir.offset(node).terms if atom.op == "axis"]
 
 
 def is_read_whole(factor: Scalar, stores: Sequence[Store]) -> bool:

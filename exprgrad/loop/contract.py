@@ -17,7 +17,7 @@ follow one another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 
@@ -36,10 +36,6 @@ USES = 12
 LARGE = 1 << 20
 # What is a large state: such a part of the cache.
 PARTS = 16
-# How many pages may be written before the first is asked for again, and tiles of rows that
-# are gone through together where there are more.
-PAGES = 2048
-BLOCK = 2
 # Bytes after which addresses meet in the same place of the cache, a power of two.
 WAY = 1 << 17
 # The most bytes of a panel.
@@ -112,18 +108,19 @@ def _free(factor: tuple[Scalar, tuple[Axis, ...]]) -> frozenset[Axis]:
 
 def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
     """The factors worth copying into a panel for each tile of columns."""
+    if not (found.in_order and found.innermost and typical(found.rows.extent) >= USES):
+        return ()
+    narrow = is_narrow(machine)
     return tuple(
         factor
         for factor, summed in found.across()
-        if found.in_order
-        and found.innermost
-        and _may_be_copied(factor, summed, found, machine)
-        and typical(found.rows.extent) >= USES
+        if _may_be_copied(factor, summed, found, machine)
+        and (narrow or is_known(factor, summed))
         and (
             runs_along(factor, summed, found.columns)
             or _is_large(factor, found, machine)
             or _crowds(factor, summed, found, machine)
-            or _is_narrow(machine)
+            or (narrow and lies_apart(factor, summed))
         )
     )
 
@@ -131,22 +128,33 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
 def _may_be_copied(
     factor: Scalar, summed: tuple[Axis, ...], found: Contraction, machine: Machine
 ) -> bool:
-    """Whether a panel one vector wide has a size known beforehand and fits the cache."""
+    """Whether a panel one vector wide fits the cache, as far as that is known."""
     columns = found.columns
     if factor.op != "read" or not isinstance(columns.extent, int):
         return False
-    if _is_window(factor, found.blocks):
+    if is_window(factor, found.blocks):
         return False
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
     place = ir.offset(factor)
-    if not used or any(not isinstance(a.extent, int) for a in used):
+    if not used or any(place.factor_of(a) is None for a in (*used, columns)):
         return False
-    if any(place.factor_of(a) is None for a in (*used, columns)):
-        return False
-    return points(used) * machine.vector_bytes <= _room(machine)
+    fits = points(used) * machine.vector_bytes <= room(machine)
+    return fits or not is_known(factor, summed)
 
 
-def _is_window(factor: Scalar, blocks: frozenset[Axis]) -> bool:
+def is_known(factor: Scalar, summed: Iterable[Axis]) -> bool:
+    """Whether the size of a panel is known before the program runs."""
+    used = ir.free_axes(factor)
+    return all(isinstance(axis.extent, int) for axis in summed if axis in used)
+
+
+def lies_apart(factor: Scalar, summed: Iterable[Axis]) -> bool:
+    """Whether each step of the sum, or of one of its loops, goes to another line."""
+    apart = (ir.offset(factor).factor_of(axis) for axis in summed)
+    return any(typical(by) * factor.dtype.size > LINE for by in apart if by is not None)
+
+
+def is_window(factor: Scalar, blocks: frozenset[Axis]) -> bool:
     """Whether an index is made of several axes, of which none goes through blocks: a panel
     would repeat what it holds.
     """
@@ -157,12 +165,16 @@ def _is_window(factor: Scalar, blocks: frozenset[Axis]) -> bool:
 
 
 def widest_panel(factor: Scalar, summed: tuple[Axis, ...], machine: Machine) -> int:
-    """How many vectors wide a panel may be to leave half of the cache to the rest."""
+    """How many vectors wide a panel may be to leave half of the cache to the rest; any
+    number where the steps are known at run time alone.
+    """
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
-    return max(1, _room(machine) // (points(used) * machine.vector_bytes))
+    if not is_known(factor, summed):
+        return MANY
+    return max(1, room(machine) // (points(used) * machine.vector_bytes))
 
 
-def _room(machine: Machine) -> int:
+def room(machine: Machine) -> int:
     """The bytes of a panel: it leaves half of the cache, and most of a stack, to others."""
     return min(machine.cache_bytes // 2, MOST)
 
@@ -180,6 +192,7 @@ def fit_panels(found: Contraction, machine: Machine) -> bool:
     """
     return found.in_order and all(
         _may_be_copied(factor, summed, found, machine)
+        and is_known(factor, summed)
         and widest_panel(factor, summed, machine) >= _widest_tile(machine)
         for factor, summed in found.across()
     )
@@ -189,7 +202,7 @@ def _widest_tile(machine: Machine) -> int:
     return tile(Area(MANY, MANY), machine.registers)[1]
 
 
-def _is_narrow(machine: Machine) -> bool:
+def is_narrow(machine: Machine) -> bool:
     """Whether the columns of a large tile fill no more than a line of the cache."""
     return _widest_tile(machine) * machine.vector_bytes <= LINE
 
@@ -248,39 +261,20 @@ def columns_outside(
     return outside < inside
 
 
-def row_block(kernel: Kernel, found: Contraction, machine: Machine) -> int:
-    """How many tiles of rows all columns are gone through for before the next, or 0.
-
-    for j by 2 vectors: for i < 2048: ...
-    ->
-    for i from 0, 12, ...: for j by 2 vectors: for i.. < 12: ...
-
-    Where a line of each row is written, the next columns are on the same pages, which the
-    processor then still has at hand.
-    """
-    if not _is_narrow(machine) or not isinstance(found.rows.extent, int):
-        return 0
-    pages = 0
-    for store in kernel.stores:
-        apart = store.place().factor_of(found.rows)
-        if isinstance(apart, int) and apart * store.buffer.dtype.size >= PAGE // 2:
-            pages += points(store.axes) * store.buffer.dtype.size // PAGE
-    return BLOCK if pages >= PAGES else 0
-
-
 def _nbytes(factor: Scalar) -> int:
     return points(ir.free_axes(factor)) * factor.dtype.size
 
 
 def steps_to_pages(found: Contraction) -> bool:
     """Whether neighbours along the sum lie on pages of their own."""
-    return any(
-        isinstance(apart := ir.offset(factor).factor_of(axis), int)
-        and apart * factor.dtype.size >= PAGE // 2
-        for factor, summed in found.across()
-        if factor.op == "read"
-        for axis in summed
-    )
+    across = found.across()
+    return any(pages_apart(factor, summed) for factor, summed in across if factor.op == "read")
+
+
+def pages_apart(factor: Scalar, summed: Iterable[Axis]) -> bool:
+    """Whether steps along one of these axes go to another page, or to half of one."""
+    apart = (ir.offset(factor).factor_of(axis) for axis in summed)
+    return any(isinstance(by, int) and by * factor.dtype.size >= PAGE // 2 for by in apart)
 
 
 def far_buffers(kernels: Sequence[Kernel], machine: Machine) -> frozenset[Buffer]:

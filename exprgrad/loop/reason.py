@@ -6,7 +6,7 @@ slow by its nature.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import prod
 
 from exprgrad.errors import Where
@@ -14,6 +14,7 @@ from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.contract import in_blocks
 from exprgrad.loop.cost import points, typical
+from exprgrad.loop.group import width
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled
 
@@ -27,7 +28,7 @@ def why(scheduled: Scheduled, registers: int) -> str:
     """The tile and the reason for it; one phrase for each nest of the kernel."""
     nests = dict.fromkeys(store.axes for store in scheduled.kernel.stores)
     phrases = dict.fromkeys(_nest(scheduled, axes, registers) for axes in nests)
-    return "; ".join(["; then ".join(phrases), _threads(scheduled)])
+    return "; ".join(["; then ".join(phrases), *_copies(scheduled), _threads(scheduled)])
 
 
 def _nest(scheduled: Scheduled, axes: tuple[Axis, ...], registers: int) -> str:
@@ -97,6 +98,40 @@ def _listed(names: list[str]) -> str:
     more = len(names) - MOST_NAMES
     text = ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
     return f"{text} {'is' if len(names) == 1 else 'are'}"
+
+
+def _copies(scheduled: Scheduled) -> Iterator[str]:
+    """What is copied for a group of columns and for a tile of rows, and up to where."""
+    group = scheduled.group
+    if group is None:
+        return
+    kinds = ((group.panels, f"groups of {group.columns}"), (group.strips, f"tiles of {group.rows}"))
+    for factors, what in kinds:
+        if factors:
+            names = list(dict.fromkeys(factor.params[0].name for factor in factors))
+            yield f"{_listed(names)} copied for {what}"
+    most = most_steps(scheduled)
+    if most is not None:
+        yield f"nothing is copied where sums have more than {most} steps"
+
+
+def most_steps(scheduled: Scheduled) -> int | None:
+    """The steps of a sum for which a group has room, where their number is not known."""
+    group = scheduled.group
+    assert group is not None
+    high = width(scheduled.block(group.rows), scheduled.lanes)
+    sides = (
+        (group.panels, group.room // scheduled.block(group.columns)),
+        (group.strips, group.strip_room // high),
+    )
+    own = set(scheduled.kernel.stores[0].axes)
+    found = [
+        room // factor.dtype.size
+        for factors, room in sides
+        for factor in factors
+        if any(not isinstance(axis.extent, int) for axis in ir.free_axes(factor) - own)
+    ]
+    return min(found, default=None)
 
 
 def _threads(scheduled: Scheduled) -> str:

@@ -64,8 +64,10 @@ def form(scheduled: Scheduled) -> Form:
     )
     how = tuple((axis.extent, scheduled.of(axis)) for axis in axes.of)
     panels = tuple(nodes(factor) for each in scheduled.panels.values() for factor in each)
+    group = scheduled.group
     far = tuple(map(buffers, sorted(scheduled.far, key=lambda b: b.number)))
-    key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain, panels, far)
+    copied = (panels, group and (group.depth, tuple(map(nodes, group.strips))))
+    key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain, copied, far)
     return Form(key, tuple(buffers.of), tuple(draws.of))
 
 

@@ -11,7 +11,7 @@ along a summed axis, along that one, and its lanes are added at the end in fixed
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf, prod
 
 from exprgrad.graph.dims import Size
@@ -26,12 +26,12 @@ from exprgrad.loop.contract import (
     contraction,
     interchange,
     panels,
-    row_block,
     steps_to_pages,
     widest_panel,
 )
 from exprgrad.loop.cost import COSTS, Machine, typical
 from exprgrad.loop.fuse import is_contraction
+from exprgrad.loop.group import Group, group
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.pairs import paired
 from exprgrad.loop.tile import Area, tile, unit
@@ -60,21 +60,18 @@ QUICK = 8  # in additions, of each operation of a term
 @dataclass(frozen=True, slots=True)
 class How:
     """How a loop runs: `tile` iterations (or vectors of them) side by side, those of a sum
-    in totals of their own, and whether its products are added two at a time. With `block`
-    the loop outside of it runs as a whole for each so many tiles.
+    in totals of their own, and whether its products are added two at a time.
     """
 
     tile: int = 1
     vector: bool = False
     parallel: bool = False
     pairs: bool = False
-    block: int = 0
 
     def __str__(self) -> str:
         words = [f"by {self.tile}"] if self.tile > 1 else []
         words += ["vectors"] if self.vector else []
         words += ["pairs"] if self.pairs else []
-        words += [f"in blocks of {self.block * self.tile}"] if self.block else []
         return " ".join([*words, *(["parallel"] if self.parallel else [])]) or "serial"
 
 
@@ -85,8 +82,9 @@ SERIAL = How()
 class Scheduled:
     """A kernel, how its loops run, and how many elements a vector has.
 
-    `panels` are factors copied into a panel for each tile of an axis; `far` are buffers
-    that are asked for ahead of their use, because they are not expected in the cache.
+    `panels` are factors copied into a panel for each tile of an axis, those of a `group`
+    of columns together; `far` are buffers that are asked for ahead of their use, because
+    they are not expected in the cache.
     Threads divide a parallel loop in blocks of `grain`, or of its `unit` where that is more,
     and have a share each or, where it is `claimed`, take parts of it one after another.
     """
@@ -96,6 +94,7 @@ class Scheduled:
     lanes: int
     grain: int = 1
     panels: Mapping[Axis, tuple[Scalar, ...]] = field(default_factory=dict)
+    group: Group | None = None
     far: frozenset[Buffer] = frozenset()
     claimed: bool = False
 
@@ -149,41 +148,15 @@ def schedule(
     columns = next((a for a in kernel.stores[0].axes if how.get(a, SERIAL).vector), None)
     found = contraction(kernel.stores, columns) if columns is not None else None
     asked = frozenset(buffer for buffer in kernel.reads() if buffer in far)
-    if found is None:
+    if found is None or columns is None:
         return Scheduled(kernel, how, lanes, far=asked)
-    kernel, copied = _arranged(kernel, found, how, lanes, machine)
-    how |= _blocks(kernel, how, machine)
-    return Scheduled(kernel, how, lanes, panels=copied, far=asked)
-
-
-def _arranged(
-    kernel: Kernel,
-    found: Contraction,
-    how: Mapping[Axis, How],
-    lanes: int,
-    machine: Machine,
-) -> tuple[Kernel, dict[Axis, tuple[Scalar, ...]]]:
-    """The kernel with the loops of its contraction in their best order, and the panels
-    that are copied for each tile of columns.
-    """
     copied = panels(found, machine)
-    shape = how.get(found.rows, SERIAL).tile, how[found.columns].tile * lanes
+    shape = how.get(found.rows, SERIAL).tile, how[columns].tile * lanes
+    grouped = group(kernel, found, copied, shape, machine)
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)
-    kernel = interchange(kernel, found, outside)
-    return kernel, {found.columns: copied} if copied else {}
-
-
-def _blocks(
-    kernel: Kernel, how: Mapping[Axis, How], machine: Machine
-) -> dict[Axis, How]:
-    """The rows of a contraction in blocks, if its columns are the loop outside of them."""
-    *_, columns, rows = (None, None, *kernel.stores[0].axes)
-    if columns is None or not how.get(columns, SERIAL).vector:
-        return {}
-    found = contraction(kernel.stores, columns)
-    if found is None or rows is not found.rows or rows not in how:
-        return {}
-    return {rows: replace(how[rows], block=row_block(kernel, found, machine))}
+    kernel = interchange(kernel, found, outside and grouped is None)
+    given = {columns: copied} if copied else {}
+    return Scheduled(kernel, how, lanes, panels=given, group=grouped, far=asked)
 
 
 def across(scheduled: Scheduled, store: Store) -> tuple[Axis, Axis] | None:

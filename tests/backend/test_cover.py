@@ -14,10 +14,9 @@ from exprgrad.backend.jit import Library, compile_module, host
 from exprgrad.backend.level import Bound, Level, open_loop
 from exprgrad.backend.text import Code, Function, Module
 from exprgrad.backend.threads import ENTRY
-from exprgrad.loop import contract
 from exprgrad.loop.ir import Axis
 from exprgrad.loop.tile import cut, kinds, unit
-from tests.compiled import assert_same_bits, compiled, native, stepped
+from tests.compiled import assert_same_bits, compiled, native
 
 MOST = 40
 
@@ -89,26 +88,6 @@ def test_threads_part_rows_of_a_known_number(number: int, claims: bool) -> None:
     for threads in (2, 3, 5):
         assert_same_bits([alone], native(made, {a: x, b: y}, threads=threads))
     np.testing.assert_allclose(alone, 1 / (1 + np.exp(-(x @ y))), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("columns", [8, 16, 24, 56])
-@pytest.mark.parametrize("number", [96, 98, 100, 784])
-def test_rows_in_blocks_are_each_computed_once(
-    columns: int, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contract, "_is_narrow", lambda machine: True)
-    monkeypatch.setattr(contract, "PAGES", 0)  # blocks wherever rows are written apart
-    monkeypatch.setattr(contract, "PAGE", 8)
-    rng = np.random.default_rng(0)
-    x, y = (rng.standard_normal((300, n)).astype(np.float32) for n in (number, columns))
-    a, b = eg.input("a", x.shape), eg.input("b", y.shape)
-    w = eg.parameter("w", (number, columns), np.ones((number, columns), np.float32))
-    for claims in (False, True):
-        made = compiled([a[0] * 2], {w: w - a.T @ b}, parallel=True, claims=claims)
-        alone = stepped(made, [w], {a: x, b: y})
-        np.testing.assert_allclose(alone[-1], 1 - x.T @ y, rtol=1e-4, atol=1e-4)
-        for threads in (2, 3, 5):
-            assert_same_bits(alone, stepped(made, [w], {a: x, b: y}, threads=threads))
 
 
 @pytest.mark.parametrize("threads", ["1", "2", "3"])

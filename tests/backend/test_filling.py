@@ -63,18 +63,3 @@ def test_all_but_the_first_rows_read_the_panel_and_write_nothing() -> None:
     loop = hottest(rows_of(66) @ B, AVX2)
     assert multiplications(loop) == 12
     assert not [line for line in loop if re.search(r"vmov\w+\s+%ymm\d+, .*\(", line)]
-
-
-@RUNS
-@pytest.mark.parametrize("rows", [1031, 1032])
-def test_rows_that_lie_on_many_pages_run_in_blocks(rows: int) -> None:
-    a, b = eg.input("a", (9, rows), "float32"), eg.input("b", (9, 2080), "float32")
-    graph = eg.einsum("ki,kj->ij", a, b)
-    (kernel,) = compile_request(Request([graph], {}), AVX2).kernels
-    assert [how.block for how in kernel.how.values() if how.block] == [2]
-    given = {x: v.astype("f") for x, v in values(a, b, rows=rows).items()}
-    program = compiled([graph], target=AVX2, parallel=True)
-    results = [native(program, given, threads=n) for n in (1, 2, 3, 16)]
-    np.testing.assert_allclose(results[0][0], given[a].T @ given[b], atol=1e-4)
-    for other in results[1:]:
-        assert_same_bits(results[0], other)

@@ -1,0 +1,166 @@
+"""Contractions in groups of columns: which they are, their values, and their bits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import exprgrad as eg
+from exprgrad.backend.jit import host
+from exprgrad.backend.target import Target
+from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.reason import why
+from exprgrad.loop.schedule import Scheduled
+from exprgrad.runtime.compile import Request, compile_request
+from tests.backend.harness import AVX2
+from tests.backend.test_assembly import AVX512, hottest, multiplications
+from tests.compiled import assert_same_bits, compiled, native, stepped
+
+SMALL = replace(AVX2, cache_bytes=1 << 16)  # room for 512 steps of one tile
+N = "batch"
+RUNS = pytest.mark.skipif(not host().has("avx2"), reason="no AVX2")
+FORMS = {"NN": "ik,kj->ij", "NT": "ik,jk->ij", "TN": "ki,kj->ij", "TT": "ki,jk->ij"}
+
+
+def factors(form: str, dtype: str = "float32", **size: int | str) -> list[Tensor]:
+    shapes = (tuple(size[c] for c in part) for part in FORMS[form][:-4].split(","))
+    return [eg.input(name, shape, dtype) for name, shape in zip("ab", shapes, strict=True)]
+
+
+def product(form: str, **size: int | str) -> Tensor:
+    return eg.einsum(FORMS[form], *factors(form, **size))
+
+
+def kernels(graph: Tensor, target: Target) -> list[Scheduled]:
+    return list(compile_request(Request([graph], {}), target).kernels)
+
+
+def only(graph: Tensor, target: Target = AVX2) -> Scheduled:
+    (kernel,) = kernels(graph, target)
+    return kernel
+
+
+def copies(kernel: Scheduled) -> tuple[int, int]:
+    """How many factors have panels for a group, and how many strips."""
+    found = kernel.group
+    return (len(found.panels), len(found.strips)) if found else (0, 0)
+
+
+def test_which_factors_are_copied() -> None:
+    # rows of b on pages of their own; those of a follow one another along the sum
+    assert copies(only(product("NN", i=64, k=784, j=1000))) == (1, 0)
+    # neighbours along the sum are far apart in both
+    assert copies(only(product("TN", i=784, k=128, j=1000))) == (1, 1)
+    assert copies(only(product("TN", i=784, k=N, j=256))) == (1, 1)
+    # rows of b are on few pages: the first rows of results fill its panels
+    assert copies(only(product("NN", i=64, k=784, j=256))) == (0, 0)
+    # a strip would be read for one tile of columns
+    assert copies(only(product("TN", i=784, k=N, j=16))) == (0, 0)
+    # a tile of four lines reads b where it lies
+    assert copies(only(product("TN", i=784, k=128, j=1000), AVX512)) == (0, 0)
+
+
+def test_the_hottest_loop_goes_through_both_copies_in_order() -> None:
+    loop = hottest(product("TN", i=780, k=128, j=960), AVX2)
+    assert multiplications(loop) == 12
+    steps = {int(n) for line in loop for n in re.findall(r"\taddq\t\$(\d+), ", line)}
+    assert steps <= {1, 32, 64}  # a counter, six of eight places of a strip, a panel's line
+    assert not [line for line in loop if re.search(r"vmov\w+\s+%ymm\d+, .*\(", line)]
+
+
+def test_why_names_the_copies_and_how_long_their_sums_may_be() -> None:
+    text = why(only(product("TN", i=784, k=N, j=256)), AVX2.registers)
+    assert "b is copied for groups of j; a is copied for tiles of i" in text
+    # half of the cache for lines of 64 bytes, an eighth for strips of 32
+    steps = min(AVX2.cache_bytes // 2 // 64, AVX2.cache_bytes // 8 // 32)
+    assert f"nothing is copied where sums have more than {steps} steps" in text
+    known = why(only(product("TN", i=784, k=128, j=256)), AVX2.registers)
+    assert "copied" in known
+    assert "more than" not in known
+
+
+def run(graph: Tensor, given: dict[Tensor, np.ndarray]) -> np.ndarray:
+    """What any number of threads computes, to the bit."""
+    program = compiled([graph], target=SMALL, parallel=True)
+    (alone,) = native(program, given)
+    for threads in (2, 5):
+        assert_same_bits(alone, native(program, given, threads=threads)[0])
+    return alone
+
+
+@RUNS
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("k", [0, 1, 70, 511, 1500])
+@pytest.mark.parametrize(("i", "j"), [(13, 1040), (784, 130), (100, 77)])
+def test_values_of_sums_of_any_length(form: str, dtype: str, k: int, i: int, j: int) -> None:
+    """Few steps find a place in half of a cache of 64 KB, many are read where they lie."""
+    a, b = factors(form, dtype, i=i, k=N, j=j)
+    graph = eg.einsum(FORMS[form], a, b) * 2 + 1
+    assert form != "NN" or any(kernel.group for kernel in kernels(graph, SMALL))
+    rng = np.random.default_rng(k)
+    x, y = rng.normal(size=(i, k)).astype(dtype), rng.normal(size=(k, j)).astype(dtype)
+    found = run(graph, {a: x if form[0] == "N" else x.T, b: y if form[1] == "N" else y.T})
+    near = 1e-4 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(found, x.astype("d") @ y * 2 + 1, rtol=near, atol=near * 10)
+
+
+@RUNS
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("i", "k", "j"), [(40, 60, 1024), (13, 500, 2047), (33, 7, 515)])
+def test_values_of_sums_of_known_length(form: str, i: int, k: int, j: int) -> None:
+    a, b = factors(form, "float32", i=i, k=k, j=j)
+    graph = eg.tanh(eg.einsum(FORMS[form], a, b) / 8)
+    rng = np.random.default_rng(k)
+    x, y = (rng.normal(size=shape).astype("f") for shape in ((i, k), (k, j)))
+    found = run(graph, {a: x if form[0] == "N" else x.T, b: y if form[1] == "N" else y.T})
+    np.testing.assert_allclose(found, np.tanh(x.astype("d") @ y / 8), rtol=1e-4, atol=1e-5)
+
+
+@RUNS
+@pytest.mark.parametrize("batch", [1, 33, 200])
+def test_many_products_each_copy_their_own(batch: int) -> None:
+    a, b = eg.input("a", (3, N, 40)), eg.input("b", (3, N, 1030))
+    graph = eg.einsum("buk,buj->bkj", a, b)
+    assert copies(only(graph, SMALL)) == (1, 1)
+    rng = np.random.default_rng(batch)
+    x, y = (rng.normal(size=(3, batch, n)).astype("f") for n in (40, 1030))
+    expected = np.einsum("buk,buj->bkj", x.astype("d"), y)
+    np.testing.assert_allclose(run(graph, {a: x, b: y}), expected, rtol=1e-4, atol=1e-4)
+
+
+@RUNS
+def test_what_does_not_move_with_outer_loops_is_copied_outside_of_them() -> None:
+    a, b = eg.input("a", (5, 7, 20, 30)), eg.input("b", (30, 1000))
+    c = eg.input("c", (7, 20, 1000))
+    graph = eg.einsum("pqik,kj->pqij", a, b) + c
+    kernel = only(graph, SMALL)
+    assert len(kernel.kernel.stores[0].axes) > 2
+    assert kernel.group is not None
+    assert kernel.group.depth == 0
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=n).astype("f") for n in ((5, 7, 20, 30), (30, 1000), (7, 20, 1000))]
+    found = run(graph, dict(zip((a, b, c), given, strict=True)))
+    np.testing.assert_allclose(found, given[0] @ given[1] + given[2], rtol=1e-4, atol=1e-4)
+
+
+@RUNS
+@pytest.mark.parametrize("claims", [False, True], ids=["shares", "claims"])
+@pytest.mark.parametrize(("rows", "columns"), [(784, 1000), (98, 531), (13, 2080)])
+def test_an_update_is_made_once_for_each_weight(rows: int, columns: int, claims: bool) -> None:
+    x, y = eg.input("x", (N, rows)), eg.input("y", (N, columns))
+    w = eg.parameter("w", (rows, columns), np.ones((rows, columns), np.float32))
+    made = compiled([x[0] * 2], {w: w - x.T @ y}, target=SMALL, parallel=True, claims=claims)
+    assert any(kernel.group for kernel in made.compiled.kernels)
+    for batch in (30, 600):
+        rng = np.random.default_rng(batch)
+        given = {node: rng.normal(size=(batch, node.shape[1])).astype("f") for node in (x, y)}
+        alone = stepped(made, [w], given)
+        expected = 1 - given[x].T.astype("d") @ given[y]
+        np.testing.assert_allclose(alone[-1], expected, rtol=1e-3, atol=1e-3)
+        for threads in (2, 3, 5):
+            for one, other in zip(alone, stepped(made, [w], given, threads=threads), strict=True):
+                assert_same_bits(one, other)
