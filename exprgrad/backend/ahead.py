@@ -2,7 +2,7 @@
 
     for u < 784: ... b[u, j..]              asks for b[u + 16, j..]: each row is on another
                                             page, where the processor foresees nothing
-    for i: m[i..] = 0.9 * m[i..] + g[i..]   asks for what is 3 KB ahead, which may be on the
+    for i: m[i..] = 0.9 * m[i..] + g[i..]   asks for what is some KB ahead, which may be on the
                                             next page: there the foresight of some
                                             processors begins anew
     for i: y[i, j..] = x[order[i], j..]     asks for x[order[i + 2], j..]
@@ -41,8 +41,6 @@ from exprgrad.loop.pages import APART
 # Rows ahead of the one that is read: about the time that memory takes.
 ROWS = 16
 SHORT = 4  # where each has some lines
-# Bytes ahead of what is read one after another.
-STREAM = 3072
 # Rows in an order of their own ahead of the one that is read, and the bytes of one for
 # which it pays.
 NAMED = 2
@@ -62,8 +60,8 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
     for axis, bound in level.axes.items():
         factor = place.factor_of(axis)
         plain = bound.lanes == 1 and bound.tile == 1 and isinstance(factor, int)
-        if axis is vector[0] and _goes_on(scope, node) and not _is_foreseen(level):
-            ahead = STREAM // buffer.dtype.size
+        if axis is vector[0] and _goes_on(scope, node) and _stream(scope, level):
+            ahead = _stream(scope, level) // buffer.dtype.size
         elif plain and isinstance(factor, int) and factor * buffer.dtype.size > APART:
             ahead = factor * ROWS
         else:
@@ -122,10 +120,10 @@ def _goes_on(scope: Scope, node: Scalar) -> bool:
     return in_order and not any(map(is_contraction, ir.scalars(scope.scheduled.kernel)))
 
 
-def _is_foreseen(level: Level) -> bool:
-    """Whether the processor foresees what lies in order, on the next page as well."""
+def _stream(scope: Scope, level: Level) -> int:
+    """How many bytes ahead this processor has to be asked for what lies in order."""
     target = level.code.function.module.target
-    return target is not None and target.foresees
+    return 0 if target is None else target.stream(len(scope.scheduled.far))
 
 
 def ask_for_tile(

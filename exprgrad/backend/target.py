@@ -15,9 +15,12 @@ REGISTERS: tuple[tuple[frozenset[str], int, int, int], ...] = (
     (frozenset({"neon"}), 128, 32, 1),
     (frozenset(), 128, 16, 1),
 )
-# Processors, by LLVM's names of them, that were seen to go on to the next page by themselves
-# where memory is gone through in order: hints for it cost an eighth of the time there.
-FORESEEING = ("znver4",)
+# Bytes ahead of what is gone through in order that are asked for, of one array and of all
+# together: what is further than the rest of a page few processors foresee. By LLVM's names,
+# those of which others were measured to be best: Zens foresee more, and hints that are not
+# needed cost them up to an eighth of the time.
+STREAM = (3072, 1 << 16)
+STREAMS = {"znver3": (3072, 3072), "znver4": (0, 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,12 @@ class Target:
         """How many steps of a sum stand in a round of its loop, beside a tile's products."""
         return self._row[3]
 
-    @property
-    def foresees(self) -> bool:
-        """Whether what lies in order comes from memory unasked, beyond a page as well."""
-        return self.cpu in FORESEEING
+    def stream(self, arrays: int) -> int:
+        """How many bytes ahead each of so many arrays is asked for that are gone through
+        side by side; 0 where none is.
+        """
+        each, together = STREAMS.get(self.cpu, STREAM)
+        return min(each, together // max(1, arrays))
 
     @property
     def _row(self) -> tuple[frozenset[str], int, int, int]:

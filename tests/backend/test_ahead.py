@@ -120,6 +120,21 @@ def test_what_is_gone_through_is_asked_for_some_lines_ahead() -> None:
     assert not HINT.findall(ir)
 
 
+@pytest.mark.parametrize(
+    ("cpu", "alone", "beside"), [("x86-64-v4", 3072, 3072), ("znver3", 3072, 1536)]
+)
+def test_how_far_ahead_depends_on_the_processor(cpu: str, alone: int, beside: int) -> None:
+    x, y = (eg.input(name, (1 << 16,)) for name in ("asked_x", "asked_y"))
+    for graph, ahead in ((eg.tanh(x), alone), (eg.tanh(x * y), beside)):
+        target = replace(SMALL_CACHE, cpu=cpu)
+        made = compile_request(Request([graph], {}), target).library.ir
+        asked = re.findall(r"@llvm.prefetch.p0\(ptr (%v\d+), ", made)
+        assert asked
+        for there in asked:
+            assert f"{there} = getelementptr float, ptr " in made
+            assert re.search(rf"{there} = getelementptr .*, i64 {ahead // 4}\n", made)
+
+
 def test_what_is_gone_through_is_not_asked_for_where_the_processor_foresees_it() -> None:
     x, w = eg.input("asked_x", (1 << 16,)), eg.input("asked_rows", (64, 256))
     v = eg.state("asked_v", (1 << 16,), init=0.0)
