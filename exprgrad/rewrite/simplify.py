@@ -9,6 +9,7 @@ from exprgrad.graph.node import transform
 from exprgrad.graph.tensor import Tensor, apply
 from exprgrad.rewrite import algebra, contraction, fold, hoist, stability, structure
 from exprgrad.rewrite.fixpoint import Rules, fixpoint
+from exprgrad.rewrite.shared import shared
 
 SAFE = [row.rule() for row in (*algebra.ROWS, *stability.ROWS)]
 
@@ -55,7 +56,7 @@ def simplify(outputs: Sequence[Tensor]) -> list[Tensor]:
     >>> simplify([(x * 1 + 0) ** 2])
     [x * x]
     """
-    return fixpoint(outputs, RULES)
+    return shared(fixpoint(outputs, RULES))
 
 
 def erase(outputs: Sequence[Tensor]) -> list[Tensor]:
