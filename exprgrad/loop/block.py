@@ -8,8 +8,8 @@ all of its results are added to.
     for i, j: c[i, j] = f(s[i, j])
 
 The gradient of a weight is such a sum, over all places of all examples, and that of a
-convolution goes through it once for each tap. How it is divided depends on sizes only, and
-so does the order of its additions.
+convolution goes through it once for each tap. How it is divided depends on sizes and on the
+cache only, and so does the order of its additions.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.split import alone, piece
 
-# Steps that pay for results that are read and written once more.
-STEPS = 1024
+# Steps that pay for results that are read and written once more: as many as the cache has
+# KB, as long as they are no more and no fewer than these.
+STEPS, LEAST = 1024, 512
 # A sum is divided where its factors take so much of the cache, and where there are so many
 # tiles of rows: for each of them one factor is gone through again.
 SHARE = 0.75
@@ -56,7 +57,8 @@ def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
     for number, node in enumerate(long):
         shape = tuple(axis.extent for axis in loops)
         total = Buffer(f"{kernel.name}.sum{number or ''}", shape, node.dtype, "temporary")
-        parts += [alone([part]) for part in _blocks(Store(total, loops, index, node))]
+        whole = Store(total, loops, index, node)
+        parts += [alone([part]) for part in _blocks(whole, _steps(machine))]
         totals[node] = ir.read(total, shape, index)
     return [*parts, Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))]
 
@@ -70,7 +72,13 @@ def _is_long(node: Scalar, loops: tuple[Axis, ...], machine: Machine) -> bool:
     product = ir.summed_product(node)
     assert product is not None
     nbytes = sum(points(ir.free_axes(f)) * f.dtype.size for f in product.args)
-    return points(node.params[1]) >= 2 * STEPS and nbytes >= SHARE * machine.cache_bytes
+    long = points(node.params[1]) >= 2 * _steps(machine)
+    return long and nbytes >= SHARE * machine.cache_bytes
+
+
+def _steps(machine: Machine) -> int:
+    """How many steps a block has."""
+    return min(STEPS, max(LEAST, machine.cache_bytes >> 10))
 
 
 def _columns_last(scheduled: Scheduled, machine: Machine) -> tuple[Axis, ...]:
@@ -87,13 +95,14 @@ def _columns_last(scheduled: Scheduled, machine: Machine) -> tuple[Axis, ...]:
     return () if fit_panels(found, machine) else (*apart, *inner)
 
 
-def _blocks(whole: Store) -> tuple[Store, Store]:
+def _blocks(whole: Store, most: int) -> tuple[Store, Store]:
     """What stores the first part of a sum, divided along its first axis, and what adds
-    equal blocks to it. Of a size known at run time the first part may be empty.
+    equal blocks of about so many steps to it. Of a size known at run time the first part
+    may be empty.
     """
     node = whole.value
     axis, *others = node.params[1]
-    steps = max(1, STEPS // points(others))
+    steps = max(1, most // points(others))
     first: Size = axis.extent - axis.extent // steps * steps
     if isinstance(axis.extent, int):  # about as many blocks, of one size if that can be
         steps = -(-axis.extent // max(1, axis.extent // steps))

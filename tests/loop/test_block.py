@@ -43,6 +43,16 @@ def test_plain_python_adds_up_the_same(n: int, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(found[1], x.T @ y * 2, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kilobytes", "expected"), [(128, 512), (512, 512), (768, 820), (1024, 1024), (2048, 1024)]
+)
+def test_blocks_are_shorter_where_the_cache_is_smaller(kilobytes: int, expected: int) -> None:
+    a, b = eg.input("a", (4096, 2080)), eg.input("b", (4096, 2080))
+    machine = Machine(64, 32, cache_bytes=kilobytes << 10)
+    made = stages([eg.einsum("ki,kj->ij", a, b)], machine=machine)
+    assert steps(made.scheduled) == [(str(expected),)]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("turned", ["NN", "NT", "TN", "TT"])
 @pytest.mark.parametrize("rows, long, columns", [(130, 4096, 150), (97, 5003, 301)])
