@@ -58,10 +58,7 @@ class Groups:
             self.panels, self.strips = panels, strips
             self._by_groups(stores, depth, level)
         else:
-            other = self.kernel.root.code.op(f"sub i64 1, {fits}")
-            lying = open_loop(level, Axis("else", 1), ("0", other, 1), Bound(""))
-            self.kernel.nest(stores, depth, lying.level)
-            lying.close()
+            self._as_they_lie(stores, depth, level, fits)
             self.panels, self.strips = panels, strips
             fitting = open_loop(level, Axis("fits", 1), ("0", fits, 1), Bound(""))
             self._by_groups(stores, depth, fitting.level)
@@ -74,6 +71,22 @@ class Groups:
     ) -> list[Piece]:
         """Those of a loop that are left to write: all."""
         return pieces
+
+    def _as_they_lie(
+        self, stores: Sequence[Store], depth: int, level: Level, fits: str
+    ) -> None:
+        """Write the loops for factors that find no place: in smaller tiles, for it is code
+        that seldom runs.
+        """
+        kernel, rows = self.kernel, self.group.rows
+        other = kernel.root.code.op(f"sub i64 1, {fits}")
+        loop = open_loop(level, Axis("else", 1), ("0", other, 1), Bound(""))
+        scheduled = kernel.scheduled
+        small = replace(scheduled.of(rows), tile=scheduled.unit(rows))
+        kernel.scheduled = replace(scheduled, how={**scheduled.how, rows: small})
+        kernel.nest(stores, depth, loop.level)
+        kernel.scheduled = scheduled
+        loop.close()
 
     def _by_groups(self, stores: Sequence[Store], depth: int, level: Level) -> None:
         kernel, columns = self.kernel, self.group.columns
