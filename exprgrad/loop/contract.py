@@ -125,6 +125,12 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
     )
 
 
+def of_known_size(copied: Iterable[Scalar], found: Contraction) -> tuple[Scalar, ...]:
+    """Those panels for which memory can be set aside before the program runs."""
+    summed = dict(found.factors)
+    return tuple(factor for factor in copied if is_known(factor, summed[factor]))
+
+
 def _may_be_copied(
     factor: Scalar, summed: tuple[Axis, ...], found: Contraction, machine: Machine
 ) -> bool:

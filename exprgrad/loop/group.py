@@ -67,18 +67,27 @@ def group(
     """
     if not panels or not is_narrow(machine):
         return None
-    (high, wide), space = tile, room(machine)
-    strips: tuple[Scalar, ...] = ()
+    (high, wide), space, summed = tile, room(machine), dict(found.factors)
+    strips: list[Scalar] = []
     if typical(found.columns.extent) >= TILES * wide:
-        strips = tuple(_strips(found, high, space // PART, machine))
-    own = [(factor, summed) for factor, summed in found.across() if factor in panels]
-    if not strips and all(is_filled_in_passing(*each, found.columns) for each in own):
+        strips = list(_strips(found, high, machine))
+    each = space // len(panels), space // PART // max(1, len(strips))
+    strips = [f for f in strips if _has_room(f, summed[f], _most_places(f, high, machine), each[1])]
+    if not all(_has_room(f, summed[f], wide, each[0]) for f in panels):
+        return None
+    passing = (is_filled_in_passing(f, summed[f], found.columns) for f in panels)
+    if not strips and all(passing):
         return None
     moving = frozenset[Axis]().union(*map(ir.free_axes, panels))
     axes = kernel.stores[0].axes[:-2]
     depth = max((n + 1 for n, axis in enumerate(axes) if axis in moving), default=0)
-    each = space // len(panels), space // PART // max(1, len(strips))
-    return Group(found.columns, found.rows, depth, tuple(panels), strips, *each)
+    return Group(found.columns, found.rows, depth, tuple(panels), tuple(strips), *each)
+
+
+def _has_room(factor: Scalar, summed: Sequence[Axis], places: int, room: int) -> bool:
+    """Whether a tile of so many places fits, as far as that is known."""
+    used = [axis for axis in summed if axis in ir.free_axes(factor)]
+    return points(used) * places * factor.dtype.size <= room or not is_known(factor, used)
 
 
 def is_filled_in_passing(factor: Scalar, summed: Sequence[Axis], columns: Axis) -> bool:
@@ -90,23 +99,23 @@ def is_filled_in_passing(factor: Scalar, summed: Sequence[Axis], columns: Axis) 
     return in_order and is_known(factor, used)
 
 
-def _strips(
-    found: Contraction, high: int, space: int, machine: Machine
-) -> Iterator[Scalar]:
+def _strips(found: Contraction, high: int, machine: Machine) -> Iterator[Scalar]:
     """The factors that lie in memory along the rows, their steps far from one another."""
-    for factor, summed in found.factors:
+    for factor, summed in dict(found.factors).items():
         free, place = ir.free_axes(factor), ir.offset(factor)
         plain = factor.op == "read" and not is_window(factor, found.blocks)
         if not plain or found.columns in free or place.factor_of(found.rows) != 1:
             continue
         used = [axis for axis in summed if axis in free]
         moves = all(place.factor_of(axis) is not None for axis in used)
-        lanes = machine.lanes(factor.dtype.size)
-        enough = isinstance(found.rows.extent, int) and found.rows.extent >= width(high, lanes)
-        nbytes = points(used) * width(high, lanes) * factor.dtype.size
-        fits = nbytes <= space or not is_known(factor, used)
-        if used and moves and enough and fits and lies_apart(factor, used):
+        n, most = found.rows.extent, _most_places(factor, high, machine)
+        if used and moves and isinstance(n, int) and n >= most and lies_apart(factor, used):
             yield factor
+
+
+def _most_places(factor: Scalar, high: int, machine: Machine) -> int:
+    """How many places a strip has at most: a kernel of wider elements has shorter vectors."""
+    return width(high, machine.lanes(factor.dtype.size))
 
 
 def width(high: int, lanes: int) -> int:

@@ -25,6 +25,7 @@ from exprgrad.loop.contract import (
     columns_outside,
     contraction,
     interchange,
+    of_known_size,
     panels,
     steps_to_pages,
     widest_panel,
@@ -153,6 +154,8 @@ def schedule(
     copied = panels(found, machine)
     shape = how.get(found.rows, SERIAL).tile, how[columns].tile * lanes
     grouped = group(kernel, found, copied, shape, machine)
+    if grouped is None:
+        copied = of_known_size(copied, found)
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)
     kernel = interchange(kernel, found, outside and grouped is None)
     given = {columns: copied} if copied else {}

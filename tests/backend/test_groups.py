@@ -164,3 +164,19 @@ def test_an_update_is_made_once_for_each_weight(rows: int, columns: int, claims:
         for threads in (2, 3, 5):
             for one, other in zip(alone, stepped(made, [w], given, threads=threads), strict=True):
                 assert_same_bits(one, other)
+
+
+@RUNS
+@pytest.mark.parametrize(("first", "second"), [(200, 200), (300, 300), (500, 40), (N, 300), (N, N)])
+@pytest.mark.parametrize("batch", [70, 300, 700])
+def test_several_sums_share_the_room(first: int | str, second: int | str, batch: int) -> None:
+    """Half of the room is as much as a tile of 256 steps takes."""
+    sizes = [(first, 40), (first, 1030), (second, 40), (second, 1030)]
+    a, b, c, d = (eg.input(name, size) for name, size in zip("abcd", sizes, strict=True))
+    graph = a.T @ b - c.T @ d
+    rng = np.random.default_rng(batch)
+    shapes = [[n if isinstance(n, int) else batch for n in node.shape] for node in (a, b, c, d)]
+    x, y, z, w = (rng.normal(size=shape).astype("f") for shape in shapes)
+    found = run(graph, {a: x, b: y, c: z, d: w})
+    expected = x.T.astype("d") @ y - z.T.astype("d") @ w
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
