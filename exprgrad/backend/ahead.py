@@ -40,7 +40,7 @@ from exprgrad.loop.pages import APART
 
 # Rows ahead of the one that is read: about the time that memory takes.
 ROWS = 16
-SHORT = 4  # where each has some lines
+SHORT = 4  # the same in a copy, which reads some lines of each row
 # Rows in an order of their own ahead of the one that is read, and the bytes of one for
 # which it pays.
 NAMED = 2

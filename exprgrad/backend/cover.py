@@ -39,7 +39,7 @@ def cover(scope: Scope, axis: Axis) -> list[tuple[Span, Bound]]:
     how, lanes = scope.scheduled.of(axis), scope.scheduled.lanes
     width = lanes if how.vector else 1
     n = scope.size(axis.extent)
-    low, high = part(scope, axis)
+    low, high = share_of(scope, axis)
     code = scope.root.code
     if axis in scope.blocks:
         level, start, stop = scope.blocks[axis]
@@ -93,11 +93,7 @@ def rows(
 ) -> list[tuple[Span, Bound]]:
     """Rows `low` to `high` - 1 in tiles of so many rows, the whole ones first, as
     `tile.cut` counts them; the last kind takes all that is left.
-
-    There are none where `high` is below `low`: a thread's part and a block of rows need
-    not meet.
     """
-    high = most(code, high, low)
     pieces, start = [], low
     for height in kinds:
         stop = high
@@ -173,7 +169,7 @@ def open_piece(
     return loop
 
 
-def part(scope: Scope, axis: Axis) -> tuple[str, str]:
+def share_of(scope: Scope, axis: Axis) -> tuple[str, str]:
     """The iterations of a loop that this thread runs: where it is divided whole blocks, in
     order.
     """

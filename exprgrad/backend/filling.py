@@ -59,7 +59,7 @@ class Panels:
         self.rooms: dict[Scalar, str] = {}
 
     def loops(self, stores: Sequence[Store], depth: int, level: Level) -> bool:
-        """Whether loops are written in another way: they are not."""
+        """Write the loops from `depth` on in an order of their own: there is none."""
         return False
 
     def begin(self, columns: Axis, stores: Sequence[Store], level: Level) -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from exprgrad.backend.access import load
 from exprgrad.backend.ahead import ask_in_copy, ask_in_loop
 from exprgrad.backend.arith import known, least, most
-from exprgrad.backend.cover import part
+from exprgrad.backend.cover import share_of
 from exprgrad.backend.filling import Nest, Piece, fill_at, on_stack
 from exprgrad.backend.level import Bound, Level, open_loop
 from exprgrad.backend.panel import Filling, Panel, filling, moved_by, panel_of
@@ -40,7 +40,7 @@ class Groups:
         self.first = ""  # the first column of the group
         self.panels: Copies = {}
         self.strips: Copies = {}
-        self.filling: Filling | None = None
+        self.copying: Filling | None = None
 
     # Loops
 
@@ -90,7 +90,7 @@ class Groups:
 
     def _by_groups(self, stores: Sequence[Store], depth: int, level: Level) -> None:
         kernel, columns = self.kernel, self.group.columns
-        low, high = part(kernel, columns)
+        low, high = share_of(kernel, columns)
         span = self._span(kernel.root.code)
         beyond = level.code.iadd(level.code.isub(high, low), level.code.isub(span, "1"))
         times = _quotient(level.code, beyond, span)
@@ -107,15 +107,16 @@ class Groups:
     # Room
 
     def _made(
-        self, factors: Iterable[Scalar], around: set[Axis], width: int, tiles: int, room: int
+        self, factors: Iterable[Scalar], around: set[Axis], places: int, tiles: int, room: int
     ) -> Copies:
-        """A copy of each factor, in memory of its own."""
+        """A copy of each factor, in memory of its own: the room, or as much as all tiles take."""
         found = {}
         for factor in factors:
             summed = [axis for axis in moved_by(factor) if axis not in around]
-            found[factor] = panel_of(factor, summed, width, tiles)
-            memory = on_stack(self.kernel.function, room)
-            self.kernel.on_stack[found[factor].memory] = memory
+            panel = found[factor] = panel_of(factor, summed, places, tiles)
+            nbytes = known(self._bytes(panel))
+            most = room if nbytes is None else min(room, tiles * nbytes)
+            self.kernel.on_stack[panel.memory] = on_stack(self.kernel.function, most)
         return found
 
     def _fits(self, panels: Copies, strips: Copies) -> str | None:
@@ -159,11 +160,11 @@ class Groups:
     def _tiles(self, bound: Bound, numbers: tuple[str, str], level: Level) -> None:
         """Copy the tiles of all panels from one number to another."""
         for factor, panel in self.panels.items():
-            self.filling = filling(panel, factor, self.group.columns, bound)
-            self.kernel.blocks[self.filling.number] = (level, *numbers)
-            fill_at(self.kernel, self.filling, self.first, level)
-            del self.kernel.blocks[self.filling.number]
-        self.filling = None
+            self.copying = filling(panel, factor, self.group.columns, bound)
+            self.kernel.blocks[self.copying.number] = (level, *numbers)
+            fill_at(self.kernel, self.copying, self.first, level)
+            del self.kernel.blocks[self.copying.number]
+        self.copying = None
 
     def begin(self, axis: Axis, stores: Sequence[Store], level: Level) -> None:
         """Copy what a tile of rows needs; say which tile of a panel one of columns reads."""
@@ -193,8 +194,8 @@ class Groups:
             if (panel := copies.get(node)) is not None:
                 place = {**point, panel.side: point.get(axis, 0)}
                 return load(self.kernel, panel.read, level, place)
-        if self.filling is not None and node is self.filling.store.value:
-            ask_in_copy(self.kernel, node, self.filling.store.axes[0], level, point)
+        if self.copying is not None and node is self.copying.store.value:
+            ask_in_copy(self.kernel, node, self.copying.store.axes[0], level, point)
         else:
             ask_in_loop(self.kernel, node, level, point)
         return load(self.kernel, node, level, point)

@@ -115,7 +115,7 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
         factor
         for factor, summed in found.across()
         if _may_be_copied(factor, summed, found, machine)
-        and (narrow or is_known(factor, summed))
+        and (is_known(factor, summed) or (narrow and not runs_along(factor, summed, found.columns)))
         and (
             runs_along(factor, summed, found.columns)
             or _is_large(factor, found, machine)
@@ -177,7 +177,7 @@ def widest_panel(factor: Scalar, summed: tuple[Axis, ...], machine: Machine) -> 
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
     if not is_known(factor, summed):
         return MANY
-    return max(1, room(machine) // (points(used) * machine.vector_bytes))
+    return max(1, room(machine) // max(1, points(used) * machine.vector_bytes))
 
 
 def room(machine: Machine) -> int:

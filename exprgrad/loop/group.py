@@ -59,23 +59,24 @@ def group(
     kernel: Kernel,
     found: Contraction,
     panels: Sequence[Scalar],
-    tile: tuple[int, int],
+    tile: tuple[int, int, int],
     machine: Machine,
 ) -> Group | None:
-    """How a kernel runs in groups of columns, if it does: outside of all loops by which its
-    `panels` do not move. `tile` has so many rows and columns.
+    """How a kernel runs in groups of columns, if it does: inside of the loops by which its
+    `panels` move, and outside of all others. `tile` has so many rows, columns and lanes.
     """
-    if not panels or not is_narrow(machine):
+    if not panels or not is_narrow(machine) or found.columns.extent == 0:
         return None
-    (high, wide), space, summed = tile, room(machine), dict(found.factors)
+    (high, wide, lanes), space, summed = tile, room(machine), dict(found.factors)
+    places = width(high, lanes)
     strips: list[Scalar] = []
     if typical(found.columns.extent) >= TILES * wide:
-        strips = list(_strips(found, high, machine))
+        strips = list(_strips(found, places))
     each = space // len(panels), space // PART // max(1, len(strips))
-    strips = [f for f in strips if _has_room(f, summed[f], _most_places(f, high, machine), each[1])]
+    strips = [f for f in strips if _has_room(f, summed[f], places, each[1])]
     if not all(_has_room(f, summed[f], wide, each[0]) for f in panels):
         return None
-    passing = (is_filled_in_passing(f, summed[f], found.columns) for f in panels)
+    passing = (_is_filled_in_passing(f, summed[f], found.columns) for f in panels)
     if not strips and all(passing):
         return None
     moving = frozenset[Axis]().union(*map(ir.free_axes, panels))
@@ -90,7 +91,7 @@ def _has_room(factor: Scalar, summed: Sequence[Axis], places: int, room: int) ->
     return points(used) * places * factor.dtype.size <= room or not is_known(factor, used)
 
 
-def is_filled_in_passing(factor: Scalar, summed: Sequence[Axis], columns: Axis) -> bool:
+def _is_filled_in_passing(factor: Scalar, summed: Sequence[Axis], columns: Axis) -> bool:
     """Whether a panel of a factor is better filled by the first rows of results, as they
     read it: it keeps its order, and its rows are on few pages.
     """
@@ -99,8 +100,10 @@ def is_filled_in_passing(factor: Scalar, summed: Sequence[Axis], columns: Axis) 
     return in_order and is_known(factor, used)
 
 
-def _strips(found: Contraction, high: int, machine: Machine) -> Iterator[Scalar]:
-    """The factors that lie in memory along the rows, their steps far from one another."""
+def _strips(found: Contraction, places: int) -> Iterator[Scalar]:
+    """The factors that lie in memory along the rows, of which there are so many at least,
+    and their steps far from one another.
+    """
     for factor, summed in dict(found.factors).items():
         free, place = ir.free_axes(factor), ir.offset(factor)
         plain = factor.op == "read" and not is_window(factor, found.blocks)
@@ -108,14 +111,9 @@ def _strips(found: Contraction, high: int, machine: Machine) -> Iterator[Scalar]
             continue
         used = [axis for axis in summed if axis in free]
         moves = all(place.factor_of(axis) is not None for axis in used)
-        n, most = found.rows.extent, _most_places(factor, high, machine)
-        if used and moves and isinstance(n, int) and n >= most and lies_apart(factor, used):
+        n = found.rows.extent
+        if used and moves and isinstance(n, int) and n >= places and lies_apart(factor, used):
             yield factor
-
-
-def _most_places(factor: Scalar, high: int, machine: Machine) -> int:
-    """How many places a strip has at most: a kernel of wider elements has shorter vectors."""
-    return width(high, machine.lanes(factor.dtype.size))
 
 
 def width(high: int, lanes: int) -> int:

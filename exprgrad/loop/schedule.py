@@ -153,7 +153,7 @@ def schedule(
         return Scheduled(kernel, how, lanes, far=asked)
     copied = panels(found, machine)
     shape = how.get(found.rows, SERIAL).tile, how[columns].tile * lanes
-    grouped = group(kernel, found, copied, shape, machine)
+    grouped = group(kernel, found, copied, (*shape, lanes), machine)
     if grouped is None:
         copied = of_known_size(copied, found)
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)

@@ -33,7 +33,15 @@ class Taken:
 
 def shared(outputs: Sequence[Tensor]) -> list[Tensor]:
     """`outputs` with each product of a sum taken from the product of what is summed, where
-    that is among them and has no more elements than what is summed.
+    that is computed for them and has no more elements than what is summed.
+
+    >>> import exprgrad as eg
+    >>> from exprgrad.rewrite.simplify import simplify  # which ends with it
+    >>> x, w = eg.input("x", (9, 5)), eg.input("w", (5, 4))
+    >>> simplify([(x @ w).sum(axis=0)])
+    [sum(x, axis=0) @ w]
+    >>> simplify([(x @ w).sum(axis=0), eg.tanh(x @ w)])
+    [sum(x @ w, axis=0), tanh(x @ w)]
     """
     dots = [node for node in walk(outputs) if node.op == "dot"]
     products: dict[Key, list[Tensor]] = {}

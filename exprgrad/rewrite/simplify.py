@@ -48,8 +48,9 @@ def _replaced(outputs: Sequence[Tensor], by: dict[Tensor, Tensor]) -> list[Tenso
 def simplify(outputs: Sequence[Tensor]) -> list[Tensor]:
     """`outputs` in a shorter, faster and numerically safer form of equal value.
 
-    Equal subexpressions are one node, constants are folded, movement is composed.
-    Raises `CompileError` naming the rules when they do not come to an end.
+    Equal subexpressions are one node, constants are folded, movement is composed, sums of
+    a product that is computed anyway are read from it. Raises `CompileError` naming the
+    rules when they do not come to an end.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x")

@@ -64,12 +64,6 @@ def test_tiles_follow_one_another_as_they_are_counted(tall: int, first: int) -> 
         assert list(found.values()) == [h for h, n in cut(last - first, tall) for _ in range(n)]
 
 
-@pytest.mark.parametrize("tall", [1, 3, 4, 6, 12])
-def test_a_part_that_ends_before_it_begins_has_no_rows(tall: int) -> None:
-    for last in range(MOST):
-        assert not tiles(kinds(tall), MOST - 1, last)
-
-
 @pytest.mark.parametrize("tall", [3, 6, 12])
 def test_parts_that_are_whole_units_need_no_single_rows(tall: int) -> None:
     for last in range(0, MOST, unit(tall)):
