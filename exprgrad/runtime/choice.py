@@ -4,8 +4,11 @@ The bits do not depend on it, so the number may change from slice to slice of an
 One thread is the default. All cores are tried for a moment now and then, the less often
 the more often they failed, and kept while they are seen to gain: what they lose beside
 one thread is added up, what they gain pays for it, and one thread is taken again when
-the debt exceeds a few milliseconds. Another process on one of the cores, for which all
-threads wait at every barrier, thus costs little, and a slow moment changes nothing.
+the debt exceeds a few milliseconds. A trial goes on for some slices that gain nothing, each
+longer than the last: threads have to be woken, which takes half a millisecond on some
+machines, may begin on one core, and bring into their caches what another had.
+Another process on one of the cores, for which all threads wait at every barrier, thus
+costs little, and a slow moment changes nothing.
 """
 
 from __future__ import annotations
@@ -22,16 +25,20 @@ Slice = tuple[int, int, int]  # first step, end, threads
 
 MOST_THREADS = 256  # whatever is asked for
 
-# Seconds: a trial and the first slice after it; the longest slices on one thread and on
-# many; the first and the longest wait between trials; the debt that is suffered.
+# Seconds: the first slice of a trial and the first one after it; how long a trial may gain
+# nothing before that counts; the longest slices on one thread and on many; the first and
+# the longest wait between trials; the debt that is suffered.
 TRIAL = 0.002
+WARM = 0.006
 SLICE = 0.05
 SLICE_OF_MANY = 0.02
 FIRST_WAIT = 0.005
 LONGEST_WAIT = 1.0
 DEBT = 0.004
-# All threads are taken when a step takes less than this share of the time.
+# All threads are taken when a step takes less than this share of the time, and left at once
+# when it takes so many times as long.
 GAIN = 0.95
+HOPELESS = 3.0
 
 
 class Choice:
@@ -48,6 +55,7 @@ class Choice:
         self._ran = 0.0  # since the last trial
         self._slice = TRIAL
         self._debt = 0.0
+        self._warmed = 0.0  # by a trial that has gained nothing yet
 
     def slices(self, steps: int) -> Iterable[Slice]:
         """(first, end, threads) of each slice; the time between is measured."""
@@ -84,15 +92,19 @@ class Choice:
         if known is None:
             return 1
         longest = SLICE if threads == 1 else self._slice
-        seconds = min(longest, max(TRIAL, self._left())) if threads == self.best else TRIAL
+        seconds = TRIAL + self._warmed
+        if threads == self.best:
+            seconds = min(longest, max(TRIAL, self._left()))
         return max(1, int(seconds / max(known, 1e-9)))
 
     def _learn(self, threads: int, steps: int, seconds: float) -> None:
         now = seconds / steps
+        self._ran += seconds
+        if self._warms_up(threads, now, seconds):
+            return
         before = self._seconds.get(threads, now)
         # What was slow once, as the first step is, was perhaps only disturbed.
         self._seconds[threads] = min(now, (before + now) / 2)
-        self._ran += seconds
         if threads != self.best:
             self._tried(now)
         elif threads > 1:
@@ -100,6 +112,15 @@ class Choice:
             self._debt = max(-DEBT, self._debt + seconds - steps * self._seconds[1])
             if self._debt > DEBT:
                 self._failed()
+
+    def _warms_up(self, threads: int, now: float, seconds: float) -> bool:
+        """Whether a slice of many threads, `now` being the time of a step, does not count."""
+        if threads == 1 or threads == self.best:
+            return False
+        ratio = now / self._seconds[self.best]
+        counts = self._warmed >= WARM or not GAIN <= ratio < HOPELESS
+        self._warmed = 0.0 if counts else self._warmed + seconds
+        return not counts
 
     def _tried(self, seconds: float) -> None:
         """Take the number of threads that was just tried, or keep the best."""

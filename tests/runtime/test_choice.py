@@ -116,6 +116,32 @@ def test_a_core_that_is_not_free_costs_little(clock: Clock) -> None:
     assert clock.now - start < 1.1 * 20_000 * 1e-3
 
 
+def cold(clock: Clock, first: float) -> Callable[[int], float]:
+    """Threads that gain, but for the first slice after another number of them."""
+    last = [1]
+
+    def cost(threads: int) -> float:
+        fresh, last[0] = threads != last[0], threads
+        return 1e-3 if threads == 1 else first * 1e-3 if fresh else 0.6e-3
+
+    return cost
+
+
+@pytest.mark.parametrize("first", [1.2, 2.9])
+def test_the_first_slice_of_a_trial_wakes_threads_and_fills_caches(
+    clock: Clock, first: float
+) -> None:
+    made = Choice(ENOUGH, ENOUGH)
+    ran(made, clock, 100, cold(clock, first))
+    assert made.best == 4
+
+
+def test_a_hopeless_trial_ends_at_once(clock: Clock) -> None:
+    made = Choice(ENOUGH, ENOUGH)
+    done = ran(made, clock, 8, lambda threads: 1e-3 * (9 if threads > 1 else 1))
+    assert done[4] == 2  # a slice of two steps
+
+
 def test_a_slow_moment_changes_nothing(clock: Clock) -> None:
     made = Choice(ENOUGH, ENOUGH)
     ran(made, clock, 2000, lambda threads: 1e-3 / threads)
