@@ -68,6 +68,14 @@ def floor_div(code: Code, a: str, b: int) -> str:
     return select(code, INDEX, below, code.op(f"add i64 {quotient}, -1"), quotient)
 
 
+def quotient(code: Code, a: str, b: str) -> str:
+    """a / b, neither of them negative."""
+    x, y = known(a), known(b)
+    if x is not None and y is not None:
+        return str(x // y)
+    return code.op(f"sdiv i64 {a}, {b}")
+
+
 def whole(code: Code, n: str, block: int) -> str:
     """The largest multiple of `block` that is at most `n`."""
     return n if block == 1 else code.imul(floor_div(code, n, block), str(block))

@@ -20,7 +20,7 @@ from exprgrad.backend.arith import (
     select,
     splat,
 )
-from exprgrad.backend.cover import cover, open_piece, runs
+from exprgrad.backend.cover import open_piece, runs
 from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.filling import Panels, Piece
 from exprgrad.backend.groups import Groups
@@ -101,14 +101,9 @@ class Emitter:
             inside = list(run)
             if axis is None:
                 self._points(inside, level)
-            else:
-                self._loops(inside, depth, axis, level)
-
-    def _loops(self, stores: Sequence[Store], depth: int, axis: Axis, level: Level) -> None:
-        if self.panels.loops(stores, depth, level):
-            return
-        for piece in self.panels.pieces(stores, depth, level, cover(self, axis)):
-            self.piece(stores, depth, level, piece)
+                continue
+            for piece in self.panels.pieces(inside, depth, level):
+                self.piece(inside, depth, level, piece)
 
     def piece(
         self, stores: Sequence[Store], depth: int, level: Level, piece: Piece

@@ -16,7 +16,7 @@ from typing import Protocol
 from exprgrad.backend.access import load, put
 from exprgrad.backend.ahead import ask_in_loop
 from exprgrad.backend.arith import least, once_unless
-from exprgrad.backend.cover import Span
+from exprgrad.backend.cover import Span, cover
 from exprgrad.backend.level import Bound, Level, open_loop
 from exprgrad.backend.panel import (
     Filling,
@@ -58,10 +58,6 @@ class Panels:
         self.waiting: dict[Scalar, tuple[Panel, Filling]] = {}
         self.rooms: dict[Scalar, str] = {}
 
-    def loops(self, stores: Sequence[Store], depth: int, level: Level) -> bool:
-        """Write the loops from `depth` on in an order of their own: there is none."""
-        return False
-
     def begin(self, columns: Axis, stores: Sequence[Store], level: Level) -> None:
         """Make the panels for the columns at `level`: those whose order changes are
         filled here, the others by the first rows.
@@ -91,12 +87,12 @@ class Panels:
         self.filled |= {factor: panel for factor, (panel, _) in panels.items()}
         self.waiting = waiting
 
-    def pieces(
-        self, stores: Sequence[Store], depth: int, level: Level, pieces: list[Piece]
-    ) -> list[Piece]:
-        """Those of a loop that are left to write: the first tile of rows, which fills what
-        waits for it, is written here, and a copy for the case that there is no whole tile.
+    def pieces(self, stores: Sequence[Store], depth: int, level: Level) -> list[Piece]:
+        """Those of the loop at `depth` that are left to write: the first tile of rows, which
+        fills what waits for it, is written here, and a copy for the case that there is no
+        whole tile.
         """
+        pieces = cover(self.kernel, stores[0].axes[depth])
         if not self.waiting or depth + 1 < len(stores[0].axes):
             return pieces
         ((start, stop, step), bound), *others = pieces

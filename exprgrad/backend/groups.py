@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from exprgrad.backend.access import load
 from exprgrad.backend.ahead import ask_in_copy, ask_in_loop
-from exprgrad.backend.arith import known, least, most
-from exprgrad.backend.cover import share_of
+from exprgrad.backend.arith import known, least, most, quotient
+from exprgrad.backend.cover import cover, share_of
 from exprgrad.backend.filling import Nest, Piece, fill_at, on_stack
 from exprgrad.backend.level import Bound, Level, open_loop
 from exprgrad.backend.panel import Filling, Panel, filling, moved_by, panel_of
@@ -44,10 +44,12 @@ class Groups:
 
     # Loops
 
-    def loops(self, stores: Sequence[Store], depth: int, level: Level) -> bool:
-        """Write the loops from `depth` on by groups, if that is where these begin."""
+    def pieces(self, stores: Sequence[Store], depth: int, level: Level) -> list[Piece]:
+        """Those of the loop at `depth` that are left to write: where groups begin none, for
+        it is written here, and all that is inside.
+        """
         if self.running or depth != self.group.depth:
-            return False
+            return cover(self.kernel, stores[0].axes[depth])
         self.running = True
         around = set(stores[0].axes)
         tiles = -(-_extent(self.group.columns) // self.wide)
@@ -64,13 +66,7 @@ class Groups:
             self._by_groups(stores, depth, fitting.level)
             fitting.close()
         self.running = False
-        return True
-
-    def pieces(
-        self, stores: Sequence[Store], depth: int, level: Level, pieces: list[Piece]
-    ) -> list[Piece]:
-        """Those of a loop that are left to write: all."""
-        return pieces
+        return []
 
     def _as_they_lie(
         self, stores: Sequence[Store], depth: int, level: Level, fits: str
@@ -93,7 +89,7 @@ class Groups:
         low, high = share_of(kernel, columns)
         span = self._span(kernel.root.code)
         beyond = level.code.iadd(level.code.isub(high, low), level.code.isub(span, "1"))
-        times = _quotient(level.code, beyond, span)
+        times = quotient(level.code, beyond, span)
         loop = open_loop(level, Axis("group", 1), ("0", times, 1), Bound(""))
         code = loop.level.code
         self.first = code.iadd(low, code.imul(loop.variable, span))
@@ -133,7 +129,7 @@ class Groups:
         """How many columns a group has: as many tiles as find a place."""
         fewest = str(_extent(self.group.columns))
         for nbytes in map(self._bytes, self.panels.values()):
-            tiles = _quotient(code, str(self.group.room), most(code, nbytes, "1"))
+            tiles = quotient(code, str(self.group.room), most(code, nbytes, "1"))
             fewest = least(code, fewest, tiles)
         return code.imul(fewest, str(self.wide))
 
@@ -148,7 +144,7 @@ class Groups:
         n, lanes, code = _extent(self.group.columns), self.kernel.scheduled.lanes, level.code
         left = n % self.wide
         whole = code.isub(least(code, end, str(n - left)), self.first)
-        tiles = _quotient(code, whole, str(self.wide))
+        tiles = quotient(code, whole, str(self.wide))
         self._tiles(Bound("", self.wide // lanes, lanes), ("0", tiles), level)
         if left:
             some = code.op(f"zext i1 {code.op(f'icmp sgt i64 {end}, {n - left}')} to i64")
@@ -171,7 +167,7 @@ class Groups:
         code, bound = level.code, level.axes[axis]
         if axis is self.group.columns and self.panels:
             before = code.isub(bound.start, self.first)
-            number = Bound(_quotient(code, before, str(self.wide)))
+            number = Bound(quotient(code, before, str(self.wide)))
             self._numbered(self.panels, number, replace(bound, start="0"), level)
         if axis is self.group.rows and self.strips:
             lanes, last = self.kernel.scheduled.lanes, str(_extent(axis) - self.high)
@@ -205,11 +201,3 @@ def _extent(axis: Axis) -> int:
     """That of an axis along which something is copied, which is known."""
     assert isinstance(axis.extent, int)
     return axis.extent
-
-
-def _quotient(code: Code, a: str, b: str) -> str:
-    """a / b, neither of them negative."""
-    x, y = known(a), known(b)
-    if x is not None and y is not None:
-        return str(x // y)
-    return code.op(f"sdiv i64 {a}, {b}")

@@ -110,12 +110,12 @@ def _copies(scheduled: Scheduled) -> Iterator[str]:
         if factors:
             names = list(dict.fromkeys(factor.params[0].name for factor in factors))
             yield f"{_listed(names)} copied for {what}"
-    most = most_steps(scheduled)
+    most = _most_steps(scheduled)
     if most is not None:
         yield f"nothing is copied where sums have more than {most} steps"
 
 
-def most_steps(scheduled: Scheduled) -> int | None:
+def _most_steps(scheduled: Scheduled) -> int | None:
     """The steps of a sum for which a group has room, where their number is not known."""
     group = scheduled.group
     assert group is not None
