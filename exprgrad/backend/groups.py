@@ -60,7 +60,10 @@ class Groups:
             self.panels, self.strips = panels, strips
             self._by_groups(stores, depth, level)
         else:
-            self._as_they_lie(stores, depth, level, fits)
+            other = self.kernel.root.code.op(f"sub i64 1, {fits}")
+            lying = open_loop(level, Axis("else", 1), ("0", other, 1), Bound(""))
+            self.kernel.nest([self._lying(store) for store in stores], depth, lying.level)
+            lying.close()
             self.panels, self.strips = panels, strips
             fitting = open_loop(level, Axis("fits", 1), ("0", fits, 1), Bound(""))
             self._by_groups(stores, depth, fitting.level)
@@ -68,21 +71,12 @@ class Groups:
         self.running = False
         return []
 
-    def _as_they_lie(
-        self, stores: Sequence[Store], depth: int, level: Level, fits: str
-    ) -> None:
-        """Write the loops for factors that find no place: in smaller tiles, for it is code
-        that seldom runs.
-        """
-        kernel, rows = self.kernel, self.group.rows
-        other = kernel.root.code.op(f"sub i64 1, {fits}")
-        loop = open_loop(level, Axis("else", 1), ("0", other, 1), Bound(""))
-        scheduled = kernel.scheduled
-        small = replace(scheduled.of(rows), tile=scheduled.unit(rows))
-        kernel.scheduled = replace(scheduled, how={**scheduled.how, rows: small})
-        kernel.nest(stores, depth, loop.level)
-        kernel.scheduled = scheduled
-        loop.close()
+    def _lying(self, store: Store) -> Store:
+        """A store with its loops in their best order where factors find no place."""
+        group = self.group
+        if not group.outside:
+            return store
+        return replace(store, axes=(*store.axes[:-2], group.columns, group.rows))
 
     def _by_groups(self, stores: Sequence[Store], depth: int, level: Level) -> None:
         kernel, columns = self.kernel, self.group.columns

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from exprgrad.loop import ir
 from exprgrad.loop.contract import (
     Contraction,
+    columns_outside,
     is_known,
     is_narrow,
     is_window,
@@ -43,7 +44,8 @@ TILES = 4
 class Group:
     """The loops at `depth` of a kernel and those inside of them run for each group of
     `columns`; `panels` are copied for a group, each into `room` bytes with all tiles that
-    find a place there, `strips` for each tile of `rows`, into `strip_room` bytes.
+    find a place there, `strips` for each tile of `rows`, into `strip_room` bytes. `outside`
+    says that columns are the outer loop where nothing finds a place.
     """
 
     columns: Axis
@@ -53,6 +55,7 @@ class Group:
     strips: tuple[Scalar, ...]
     room: int
     strip_room: int
+    outside: bool
 
 
 def group(
@@ -82,7 +85,8 @@ def group(
     moving = frozenset[Axis]().union(*map(ir.free_axes, panels))
     axes = kernel.stores[0].axes[:-2]
     depth = max((n + 1 for n, axis in enumerate(axes) if axis in moving), default=0)
-    return Group(found.columns, found.rows, depth, tuple(panels), tuple(strips), *each)
+    outside = columns_outside(kernel, found, (high, wide), machine)
+    return Group(found.columns, found.rows, depth, tuple(panels), tuple(strips), *each, outside)
 
 
 def _has_room(factor: Scalar, summed: Sequence[Axis], places: int, room: int) -> bool:
