@@ -132,6 +132,9 @@ def explain(
     if not hasattr(function, "report") and not isinstance(function, Trainer):
         given = type(function).__name__
         raise GraphError(f"explain takes a compiled function or a trainer, not {given}")
+    if stage is not None and not isinstance(stage, str):
+        given = type(stage).__name__
+        raise GraphError(f"explain takes the name of a stage, not {given}; data are given as data=...")
     made: Reporting = function.program if isinstance(function, Trainer) else function
     stages, compiled = list(made.report()), _compiled(function)
     kernels: Callable[[], list[KernelCost]] = list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import exprgrad as eg
@@ -49,6 +50,8 @@ def test_a_quantity_of_the_history():
 def test_a_stage():
     with fails(GraphError, "no one stage is called 'ptx'; there are graph", "assembly"):
         eg.explain(step(), "ptx")
+    with fails(GraphError, "explain takes the name of a stage, not dict", "data=..."):
+        eg.explain(step(), {"x": np.ones((2, 3))})  # type: ignore[arg-type]
 
 
 def test_a_name_of_the_package():
