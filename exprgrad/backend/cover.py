@@ -169,6 +169,13 @@ def open_piece(
     return loop
 
 
+def ends(scope: Scope, axis: Axis) -> tuple[str, str]:
+    """Where a loop begins and ends that no threads divide: in a block of it, or as a whole."""
+    if axis in scope.blocks:
+        return scope.blocks[axis][1:]
+    return "0", scope.size(axis.extent)
+
+
 def share_of(scope: Scope, axis: Axis) -> tuple[str, str]:
     """The iterations of a loop that this thread runs: where it is divided whole blocks, in
     order.

@@ -13,13 +13,8 @@ from itertools import groupby, product
 
 from exprgrad.backend.access import store
 from exprgrad.backend.ahead import ask_for_tile
-from exprgrad.backend.arith import (
-    INDEX,
-    floor_div,
-    iota,
-    select,
-    splat,
-)
+from exprgrad.backend.arith import INDEX, floor_div, iota, select, splat
+from exprgrad.backend.blocks import last_of
 from exprgrad.backend.cover import open_piece, runs
 from exprgrad.backend.crosswise import store_across
 from exprgrad.backend.filling import Panels, Piece
@@ -35,7 +30,7 @@ from exprgrad.backend.philox import (
     rounds,
 )
 from exprgrad.backend.reduce import beside, reduce
-from exprgrad.backend.scope import Point, Spread, Value
+from exprgrad.backend.scope import Parted, Point, Spread, Value
 from exprgrad.backend.spelling import spell
 from exprgrad.backend.status import report
 from exprgrad.backend.text import Code, Function, Kind
@@ -85,6 +80,7 @@ class Emitter:
         self.on_stack: dict[Buffer, str] = {}
         self.sums: dict[Scalar, tuple[Scalar, ...]] = {}
         self.spread: Spread | None = None
+        self.parted: Parted | None = None
         self.rounds: dict[tuple[object, ...], Rounds] = {}
 
     # Stores and their loops
@@ -133,6 +129,8 @@ class Emitter:
         lanes = vector[1].lanes if vector else 1
         self.sums = beside(stores)
         self.spread = ask_for_tile(self, stores, level, tiles)
+        last = last_of(self, stores, level)
+        level = last.level if last is not None else level
         squares: dict[tuple[Store, tuple[Axis, Axis], frozenset[tuple[Axis, int]]], list[str]] = {}
         for place in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, place, strict=True))
@@ -146,6 +144,8 @@ class Emitter:
                     squares.setdefault((each, pair, others), []).append(value)
         for (each, pair, others), columns in squares.items():
             store_across(self, each, pair, columns, level, dict(others))
+        if last is not None:
+            last.close()
 
     # Scalars
 
@@ -319,6 +319,8 @@ class Emitter:
     def _atom(self, atom: str | FloorDiv) -> str:
         if isinstance(atom, FloorDiv):
             return floor_div(self.root.code, self.size(atom.top), atom.bottom)
+        if ("dim", atom) in self.root.known:
+            return self.root.known["dim", atom][0]
         slots = self.layout.dims
         return self._from_table(("dim", atom), "i64", "%dims", slots.setdefault(atom, len(slots)))
 

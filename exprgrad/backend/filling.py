@@ -133,7 +133,7 @@ class Panels:
 
 def fill_at(kernel: Nest, fill: Filling, start: str, level: Level) -> None:
     """Write the loops that copy a factor from `start` on."""
-    kernel.scheduled = replace(kernel.scheduled, how={**kernel.scheduled.how, **fill.how})
+    kernel.scheduled = kernel.scheduled.with_loops(fill.how)
     kernel.nest([fill.store], 0, level.inside(fill.first, Bound(start)))
 
 

@@ -1,11 +1,11 @@
 """A contraction in groups of columns (`loop/group.py`) while it is written.
 
     for each group of columns of this thread:
-        fill the panels of all its tiles
-        for i by 6: fill the strip of these rows; for j by 2 vectors of the group: ...
+        for each block of the sum:              only where its length is known at run time alone
+            fill the panels of all its tiles
+            for i by 6: fill the strip of these rows; for j by 2 vectors of the group: ...
 
-A sum whose length is known at run time alone may need more room than there is: then all
-runs as if there were no groups, and reads factors where they lie.
+How sums run in blocks is said in `blocks.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import replace
 from exprgrad.backend.access import load
 from exprgrad.backend.ahead import ask_in_copy, ask_in_loop
 from exprgrad.backend.arith import known, least, most, quotient
+from exprgrad.backend.blocks import Blocks
 from exprgrad.backend.cover import cover, share_of
 from exprgrad.backend.filling import Nest, Piece, fill_at, on_stack
 from exprgrad.backend.level import Bound, Level, open_loop
@@ -38,6 +39,7 @@ class Groups:
         self.high = width(kernel.scheduled.block(group.rows), kernel.scheduled.lanes)
         self.running = False
         self.first = ""  # the first column of the group
+        self.blocks: Blocks | None = None
         self.panels: Copies = {}
         self.strips: Copies = {}
         self.copying: Filling | None = None
@@ -51,32 +53,14 @@ class Groups:
         if self.running or depth != self.group.depth:
             return cover(self.kernel, stores[0].axes[depth])
         self.running = True
-        around = set(stores[0].axes)
+        self.blocks = Blocks(self.kernel, self.group) if self.group.sums else None
+        around = {*stores[0].axes, *([self.blocks.number] if self.blocks else [])}
         tiles = -(-_extent(self.group.columns) // self.wide)
-        panels = self._made(self.group.panels, around, self.wide, tiles, self.group.room)
-        strips = self._made(self.group.strips, around, self.high, 1, self.group.strip_room)
-        fits = self._fits(panels, strips)
-        if fits is None:
-            self.panels, self.strips = panels, strips
-            self._by_groups(stores, depth, level)
-        else:
-            other = self.kernel.root.code.op(f"sub i64 1, {fits}")
-            lying = open_loop(level, Axis("else", 1), ("0", other, 1), Bound(""))
-            self.kernel.nest([self._lying(store) for store in stores], depth, lying.level)
-            lying.close()
-            self.panels, self.strips = panels, strips
-            fitting = open_loop(level, Axis("fits", 1), ("0", fits, 1), Bound(""))
-            self._by_groups(stores, depth, fitting.level)
-            fitting.close()
+        self.panels = self._made(self.group.panels, around, self.wide, tiles, self.group.room)
+        self.strips = self._made(self.group.strips, around, self.high, 1, self.group.strip_room)
+        self._by_groups(stores, depth, level)
         self.running = False
         return []
-
-    def _lying(self, store: Store) -> Store:
-        """A store with its loops in their best order where factors find no place."""
-        group = self.group
-        if not group.outside:
-            return store
-        return replace(store, axes=(*store.axes[:-2], group.columns, group.rows))
 
     def _by_groups(self, stores: Sequence[Store], depth: int, level: Level) -> None:
         kernel, columns = self.kernel, self.group.columns
@@ -88,11 +72,27 @@ class Groups:
         code = loop.level.code
         self.first = code.iadd(low, code.imul(loop.variable, span))
         end = least(code, code.iadd(self.first, span), high)
-        self._fill(end, loop.level)
         kernel.blocks[columns] = loop.level, self.first, end
-        kernel.nest(stores, depth, loop.level)
+        if self.blocks is None:
+            self._fill(end, loop.level)
+            kernel.nest(stores, depth, loop.level)
+        else:
+            self._by_blocks(self.blocks, self.blocks.stores(stores), depth, end, loop.level)
         del kernel.blocks[columns]
         loop.close()
+
+    def _by_blocks(
+        self, blocks: Blocks, stores: Sequence[Store], depth: int, end: str, level: Level
+    ) -> None:
+        kernel, rows = self.kernel, self.group.rows
+        part, start, stop = blocks.open_rows(*share_of(kernel, rows), level)
+        kernel.blocks[rows] = part.level, start, stop
+        loop = blocks.open(self.first, start, part.level)
+        self._fill(end, loop.level)
+        kernel.nest(stores, depth, loop.level)
+        blocks.close(loop)
+        del kernel.blocks[rows]
+        part.close()
 
     # Room
 
@@ -102,22 +102,13 @@ class Groups:
         """A copy of each factor, in memory of its own: the room, or as much as all tiles take."""
         found = {}
         for factor in factors:
-            summed = [axis for axis in moved_by(factor) if axis not in around]
-            panel = found[factor] = panel_of(factor, summed, places, tiles)
+            read = self.blocks.factor(factor) if self.blocks else factor
+            summed = [axis for axis in moved_by(read) if axis not in around]
+            panel = found[read] = panel_of(read, summed, places, tiles)
             nbytes = known(self._bytes(panel))
             most = room if nbytes is None else min(room, tiles * nbytes)
             self.kernel.on_stack[panel.memory] = on_stack(self.kernel.function, most)
         return found
-
-    def _fits(self, panels: Copies, strips: Copies) -> str | None:
-        """Whether a tile of each copy finds a place, 0 or 1; None where that is known."""
-        code, result = self.kernel.root.code, None
-        for copies, room in ((panels, self.group.room), (strips, self.group.strip_room)):
-            for nbytes in map(self._bytes, copies.values()):
-                if known(nbytes) is None:
-                    holds = code.op(f"icmp sle i64 {nbytes}, {room}")
-                    result = holds if result is None else code.op(f"and i1 {result}, {holds}")
-        return result and code.op(f"zext i1 {result} to i64")
 
     def _span(self, code: Code) -> str:
         """How many columns a group has: as many tiles as find a place."""
@@ -152,13 +143,23 @@ class Groups:
         for factor, panel in self.panels.items():
             self.copying = filling(panel, factor, self.group.columns, bound)
             self.kernel.blocks[self.copying.number] = (level, *numbers)
-            fill_at(self.kernel, self.copying, self.first, level)
+            self._copy(self.copying, panel, self.first, level)
             del self.kernel.blocks[self.copying.number]
         self.copying = None
+
+    def _copy(self, fill: Filling, panel: Panel, start: str, level: Level) -> None:
+        """Fill tiles from a place on, of a sum in blocks with the present one."""
+        blocks = self.kernel.blocks
+        for axis, own in zip(panel.summed, fill.steps, strict=True):
+            if axis in blocks:
+                blocks[own] = blocks[axis]
+        fill_at(self.kernel, fill, start, level)
 
     def begin(self, axis: Axis, stores: Sequence[Store], level: Level) -> None:
         """Copy what a tile of rows needs; say which tile of a panel one of columns reads."""
         code, bound = level.code, level.axes[axis]
+        if self.blocks is not None:
+            self.blocks.begin(axis, bound, level)
         if axis is self.group.columns and self.panels:
             before = code.isub(bound.start, self.first)
             number = Bound(quotient(code, before, str(self.wide)))
@@ -168,7 +169,7 @@ class Groups:
             start = least(code, bound.start, last)
             for factor, strip in self.strips.items():
                 fill = filling(strip, factor, axis, Bound("", self.high // lanes, lanes))
-                fill_at(self.kernel, fill, start, level)
+                self._copy(fill, strip, start, level)
             side = replace(bound, start=code.isub(bound.start, start))
             self._numbered(self.strips, Bound("0"), side, level)
 

@@ -10,6 +10,7 @@ limit a loop; the others stay masks.
 
 from __future__ import annotations
 
+from exprgrad.backend.cover import ends
 from exprgrad.backend.level import Level
 from exprgrad.backend.scope import Scope
 from exprgrad.backend.text import Code
@@ -22,7 +23,7 @@ def limited(
     scope: Scope, node: Scalar, axis: Axis, level: Level
 ) -> tuple[str, str, Scalar]:
     """Where the loop of a sum over `axis` begins and ends, and what it then adds up."""
-    start, stop = "0", scope.size(axis.extent)
+    start, stop = ends(scope, axis)
     condition = ir.condition_of(node.args[0])[0] if node.params[0] == "sum" else None
     met: dict[Scalar, Scalar] = {}
     for each in conjuncts(condition):

@@ -38,13 +38,14 @@ class Panel:
 @dataclass(frozen=True, eq=False)
 class Filling:
     """What fills tiles of a panel: a store, which counts from the `first` place of the
-    factor, over the tiles that `number` counts, how its loops run, and whether it changes
-    the order in memory.
+    factor, over the tiles that `number` counts and the `steps` of the sum, how its loops
+    run, and whether it changes the order in memory.
     """
 
     store: Store
     first: Axis
     number: Axis
+    steps: tuple[Axis, ...]
     how: Mapping[Axis, How]
     turned: bool
 
@@ -74,11 +75,12 @@ def filling(panel: Panel, factor: Scalar, columns: Axis, bound: Bound) -> Fillin
     if not runs_along(factor, panel.summed, columns):
         how = {column: How(bound.tile, vector=True)}
         store = Store(panel.memory, (*own, number, column), index, value)
-        return Filling(store, first, number, how, turned=False)
+        return Filling(store, first, number, tuple(own), how, turned=False)
     along = next(b for b in own if ir.offset(value).factor_of(b) == 1)
     loops = (number, *(axis for axis in own if axis is not along), column, along)
     how = {column: How(bound.lanes), along: How(vector=True)}
-    return Filling(Store(panel.memory, loops, index, value), first, number, how, turned=True)
+    store = Store(panel.memory, loops, index, value)
+    return Filling(store, first, number, tuple(own), how, turned=True)
 
 
 def moved_by(node: Scalar) -> list[Axis]:

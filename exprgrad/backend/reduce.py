@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from exprgrad.backend.arith import both, fixed_mask, known, select, whole
+from exprgrad.backend.blocks import taken_up
 from exprgrad.backend.combine import Total, beside_as_one, lanes_as_one, merged
-from exprgrad.backend.cover import Span, open_piece, runs
+from exprgrad.backend.cover import Span, ends, open_piece, runs
 from exprgrad.backend.level import RUN_TIME, Bound, Level, open_loop
 from exprgrad.backend.limits import limited
 from exprgrad.backend.pairs import add_pair
@@ -105,6 +106,9 @@ def reduce(
     turns = 1 if how.vector else how.tile
     state = Reduction(scope, node, lanes, points, across, turns)
     totals = [_first(state) for _ in range(max(across, turns)) for _ in points]
+    kinds = [str(kind) for kind in state.kinds]
+    first = taken_up(scope, sums, level, points, totals[: len(points)], kinds)
+    totals = [*first, *totals[len(points) :]]
     totals = _loops(state, list(node.params[1]), level, totals)
     found = [
         beside_as_one(node, level.code, lanes, totals[n :: len(points)]) for n in range(len(points))
@@ -157,7 +161,8 @@ def _loops(
         return _pairs(state, axis, level, totals)
     start, stop, node = limited(state.scope, state.node, axis, level)
     state = replace(state, node=node)
-    if not rest and (start, stop) == ("0", n) and (steps := _steps_of(state, level)) > 1:
+    whole_loop = (start, stop) == ends(state.scope, axis)
+    if not rest and whole_loop and (steps := _steps_of(state, level)) > 1:
         return _in_rounds(state, axis, level, totals, steps)
     loop = open_loop(level, axis, (start, stop, 1), Bound(""), _carried(state, totals))
     inner = _loops(state, rest, loop.level, _grouped(state, loop.names))
@@ -182,7 +187,7 @@ def _vectors(state: Reduction, axis: Axis, level: Level, totals: list[Total]) ->
 
 def _pairs(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> list[Total]:
     """Two steps of the last axis at a time, then the one that is left over."""
-    n = state.scope.size(axis.extent)
+    _, n = ends(state.scope, axis)
     even = whole(level.code, n, 2)
     totals = _steps(state, axis, level, totals, ("0", even), 2)
     return totals if even == n else _steps(state, axis, level, totals, (even, n), 1)
@@ -200,7 +205,7 @@ def _in_rounds(
     """So many steps of the last axis, one after another, in each round of a loop; then
     those that are left over, which go to the first accumulators.
     """
-    n, count = state.scope.size(axis.extent), len(state.points)
+    (_, n), count = ends(state.scope, axis), len(state.points)
     even = whole(level.code, n, steps)
     rounds = Axis("round", axis.extent)
     loop = open_loop(level, rounds, ("0", even, steps), Bound(""), _carried(state, totals))

@@ -47,16 +47,34 @@ class Spread:
     lines: Sequence[Lines]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Parted:
+    """Sums of which a block is added up: where each is kept between blocks, along sides that
+    count rows and columns; `later` is 1 where there were blocks before, `last` in the last.
+    """
+
+    kept: Mapping[Scalar, Scalar]
+    sides: Mapping[Axis, Axis]
+    later: str
+    last: str
+
+    def side(self, point: Point) -> Point:
+        """A point of a tile by the numbers of what is kept."""
+        return {side: point.get(axis, 0) for side, axis in self.sides.items()}
+
+
 class Scope(Protocol):
     """A kernel being written. `root` is the level outside all loops; of loops that
     run block by block, `blocks` has where the present one begins and ends; `spread` are
-    lines of memory that the sum of a tile is to ask for while it runs.
+    lines of memory that the sum of a tile is to ask for while it runs, and `parted` are
+    the sums of which a block is added up.
     """
 
     scheduled: Scheduled
     root: Level
     blocks: dict[Axis, tuple[Level, str, str]]
     spread: Spread | None
+    parted: Parted | None
 
     def value(self, node: Scalar, level: Level, point: Point) -> Value:
         """The value of a scalar, written where it belongs."""

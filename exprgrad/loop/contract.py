@@ -31,6 +31,8 @@ from exprgrad.loop.tile import MANY, Area, tile
 
 # How often each element of a panel has to be used for the copy to be worth its time.
 USES = 12
+# How many rows a sum over a mini-batch has to have for the same.
+TALL = 216
 # From how many bytes on a factor is copied although it lies in order, where that is half
 # of the cache at least: what fills most of a cache does not stay there as a whole.
 LARGE = 1 << 20
@@ -115,14 +117,22 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
         factor
         for factor, summed in found.across()
         if _may_be_copied(factor, summed, found, machine)
-        and (is_known(factor, summed) or (narrow and not runs_along(factor, summed, found.columns)))
+        and (is_known(factor, summed) or not runs_along(factor, summed, found.columns))
         and (
             runs_along(factor, summed, found.columns)
             or _is_large(factor, found, machine)
             or _crowds(factor, summed, found, machine)
-            or (narrow and lies_apart(factor, summed))
+            or ((narrow or _is_tall(found, summed)) and lies_apart(factor, summed))
         )
     )
+
+
+def _is_tall(found: Contraction, summed: Sequence[Axis]) -> bool:
+    """Whether a sum of a length known at run time alone has so many rows that a copy pays
+    which saves each of them steps from page to page.
+    """
+    counted = all(isinstance(axis.extent, int) for axis in summed)
+    return not counted and typical(found.rows.extent) >= TALL
 
 
 def of_known_size(copied: Iterable[Scalar], found: Contraction) -> tuple[Scalar, ...]:

@@ -1,5 +1,4 @@
-"""Contractions whose tiles are no wider than a line of the cache: columns in groups, for
-which both factors are copied.
+"""Contractions whose columns run in groups, for which both factors are copied.
 
     for i, j: c[i, j] = sum over u: a[u, i] * b[u, j]
     ->
@@ -12,17 +11,20 @@ which both factors are copied.
 The panels of a group stay in the cache while all rows are gone through, and a strip while
 all columns are. Both are read in order, where neighbours along the sum would be on pages
 of their own; so is `c`, and what is read and written with it, line after line of few rows.
+So it is where tiles are no wider than a line of the cache, and in the gradients of weights:
+sums over a mini-batch or all data, whose length is known at run time alone. These run in
+blocks of some hundred steps, which find a place however long the sum is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from exprgrad.loop import ir
 from exprgrad.loop.contract import (
     Contraction,
-    columns_outside,
     is_known,
     is_narrow,
     is_window,
@@ -31,21 +33,27 @@ from exprgrad.loop.contract import (
     room,
     runs_along,
 )
-from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.cost import Machine, typical
+from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Kernel, Scalar
 
 # The part of the room for panels that a strip may take.
 PART = 4
-# How many tiles of columns a strip has to be read for.
+# How many tiles of columns a strip has to be read for. Where tiles are wide it takes more
+# from the nearest cache than it saves.
 TILES = 4
+# The steps of a block: the copies of a tile then stay near its sums, which are read and
+# written once more for each.
+STEPS = 256
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Group:
     """The loops at `depth` of a kernel and those inside of them run for each group of
     `columns`; `panels` are copied for a group, each into `room` bytes with all tiles that
-    find a place there, `strips` for each tile of `rows`, into `strip_room` bytes. `outside`
-    says that columns are the outer loop where nothing finds a place.
+    find a place there, `strips` for each tile of `rows`, into `strip_room` bytes. The `sums`
+    are of a length known at run time alone: they run in blocks of so many `steps`, between
+    which those of `span` columns are kept, in `kept_room` bytes.
     """
 
     columns: Axis
@@ -55,7 +63,21 @@ class Group:
     strips: tuple[Scalar, ...]
     room: int
     strip_room: int
-    outside: bool
+    sums: tuple[Scalar, ...]
+    steps: int
+    kept_room: int
+    span: int
+
+    @property
+    def is_light(self) -> bool:
+        """Whether each thread may as well fill all panels itself: those of blocks, which are
+        short, where nothing is copied for rows.
+        """
+        return bool(self.sums) and not self.strips
+
+    def in_blocks(self) -> list[Axis]:
+        """The axes of the sums that run in blocks, one of each."""
+        return [axis for node in self.sums for axis in node.params[1] if not _is_counted(axis)]
 
 
 def group(
@@ -68,31 +90,64 @@ def group(
     """How a kernel runs in groups of columns, if it does: inside of the loops by which its
     `panels` move, and outside of all others. `tile` has so many rows, columns and lanes.
     """
-    if not panels or not is_narrow(machine) or found.columns.extent == 0:
+    sums = _sums_in_blocks(kernel, found)
+    in_groups = is_narrow(machine) or sums
+    if not panels or sums is None or not in_groups or found.columns.extent == 0:
         return None
     (high, wide, lanes), space, summed = tile, room(machine), dict(found.factors)
+    others = [_known_points(node.params[1]) for node in sums]
+    steps = max(1, STEPS // max(others, default=1))
     places = width(high, lanes)
     strips: list[Scalar] = []
-    if typical(found.columns.extent) >= TILES * wide:
+    if is_narrow(machine) and typical(found.columns.extent) >= TILES * wide:
         strips = list(_strips(found, places))
     each = space // len(panels), space // PART // max(1, len(strips))
-    strips = [f for f in strips if _has_room(f, summed[f], places, each[1])]
-    if not all(_has_room(f, summed[f], wide, each[0]) for f in panels):
+    strips = [f for f in strips if _nbytes(f, summed[f], places, steps) <= each[1]]
+    if any(_nbytes(f, summed[f], wide, steps) > each[0] for f in panels):
         return None
     passing = (_is_filled_in_passing(f, summed[f], found.columns) for f in panels)
     if not strips and all(passing):
         return None
     moving = frozenset[Axis]().union(*map(ir.free_axes, panels))
     axes = kernel.stores[0].axes[:-2]
-    depth = max((n + 1 for n, axis in enumerate(axes) if axis in moving), default=0)
-    outside = columns_outside(kernel, found, (high, wide), machine)
-    return Group(found.columns, found.rows, depth, tuple(panels), tuple(strips), *each, outside)
+    depth = max((n + 1 for n, axis in enumerate(axes) if axis in moving or sums), default=0)
+    copied = tuple(panels), tuple(strips)
+    tiles = min(each[0] // max(1, _nbytes(f, summed[f], wide, steps)) for f in panels)
+    span = min(tiles, -(-typical(found.columns.extent) // wide)) * wide
+    return Group(found.columns, found.rows, depth, *copied, *each, sums, steps, space, span)
 
 
-def _has_room(factor: Scalar, summed: Sequence[Axis], places: int, room: int) -> bool:
-    """Whether a tile of so many places fits, as far as that is known."""
+def _sums_in_blocks(kernel: Kernel, found: Contraction) -> tuple[Scalar, ...] | None:
+    """The sums whose length is known at run time alone; None where one of them is not for
+    each row and each column, or they differ in length.
+    """
+    nodes = (node for node in ir.scalars(kernel) if node.op == "reduce")
+    sums = [node for node in nodes if not all(map(_is_counted, node.params[1]))]
+    lengths = {axis.extent for n in sums for axis in n.params[1] if not _is_counted(axis)}
+    loops = frozenset(kernel.stores[0].axes)
+    alike = all(
+        is_contraction(node)
+        and {found.rows, found.columns} <= ir.free_axes(node) <= loops
+        and sum(not _is_counted(axis) for axis in node.params[1]) == 1
+        for node in sums
+    )
+    return tuple(sums) if alike and len(lengths) <= 1 else None
+
+
+def _is_counted(axis: Axis) -> bool:
+    """Whether an axis has a length that is known before the program runs."""
+    return isinstance(axis.extent, int)
+
+
+def _known_points(axes: Iterable[Axis]) -> int:
+    return prod(axis.extent for axis in axes if isinstance(axis.extent, int))
+
+
+def _nbytes(factor: Scalar, summed: Iterable[Axis], places: int, steps: int) -> int:
+    """What the copy of a factor takes for so many places, in blocks of so many steps."""
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
-    return points(used) * places * factor.dtype.size <= room or not is_known(factor, used)
+    whole = _known_points(used) * (1 if all(map(_is_counted, used)) else steps)
+    return whole * places * factor.dtype.size
 
 
 def _is_filled_in_passing(factor: Scalar, summed: Sequence[Axis], columns: Axis) -> bool:

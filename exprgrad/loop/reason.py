@@ -14,7 +14,6 @@ from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.contract import in_blocks
 from exprgrad.loop.cost import points, typical
-from exprgrad.loop.group import width
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled
 
@@ -101,7 +100,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _copies(scheduled: Scheduled) -> Iterator[str]:
-    """What is copied for a group of columns and for a tile of rows, and up to where."""
+    """What is copied for a group of columns and for a tile of rows, and in which blocks."""
     group = scheduled.group
     if group is None:
         return
@@ -110,28 +109,8 @@ def _copies(scheduled: Scheduled) -> Iterator[str]:
         if factors:
             names = list(dict.fromkeys(factor.params[0].name for factor in factors))
             yield f"{_listed(names)} copied for {what}"
-    most = _most_steps(scheduled)
-    if most is not None:
-        yield f"nothing is copied where sums have more than {most} steps"
-
-
-def _most_steps(scheduled: Scheduled) -> int | None:
-    """The steps of a sum for which a group has room, where their number is not known."""
-    group = scheduled.group
-    assert group is not None
-    high = width(scheduled.block(group.rows), scheduled.lanes)
-    sides = (
-        (group.panels, group.room // scheduled.block(group.columns)),
-        (group.strips, group.strip_room // high),
-    )
-    own = set(scheduled.kernel.stores[0].axes)
-    found = [
-        room // factor.dtype.size
-        for factors, room in sides
-        for factor in factors
-        if any(not isinstance(axis.extent, int) for axis in ir.free_axes(factor) - own)
-    ]
-    return min(found, default=None)
+    if group.sums:
+        yield f"sums of more than {group.steps} steps run in blocks"
 
 
 def _threads(scheduled: Scheduled) -> str:

@@ -66,7 +66,7 @@ def form(scheduled: Scheduled) -> Form:
     panels = tuple(nodes(factor) for each in scheduled.panels.values() for factor in each)
     group = scheduled.group
     far = tuple(map(buffers, sorted(scheduled.far, key=lambda b: b.number)))
-    copied = (panels, group and (group.depth, group.outside, tuple(map(nodes, group.strips))))
+    copied = (panels, group and (group.depth, group.steps, tuple(map(nodes, group.strips))))
     key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain, copied, far)
     return Form(key, tuple(buffers.of), tuple(draws.of))
 

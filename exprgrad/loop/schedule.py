@@ -11,7 +11,7 @@ along a summed axis, along that one, and its lanes are added at the end in fixed
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, prod
 
 from exprgrad.graph.dims import Size
@@ -102,6 +102,10 @@ class Scheduled:
     def of(self, axis: Axis) -> How:
         """How the loop over `axis` runs."""
         return self.how.get(axis, SERIAL)
+
+    def with_loops(self, how: Mapping[Axis, How]) -> Scheduled:
+        """The same with more loops."""
+        return replace(self, how={**self.how, **how})
 
     @property
     def parallel(self) -> Axis | None:

@@ -54,13 +54,15 @@ Touched = Mapping[Buffer, frozenset[Part]]
 def divisions(scheduled: Scheduled, grains: Mapping[Size, int]) -> list[Scheduled]:
     """The ways to divide a kernel among threads, the best first: along the outermost loop
     that has many blocks, along another such, or along what has any. Where panels are
-    filled that is the loop over them, so that no two threads fill the same.
+    filled that is the loop over them, so that no two threads fill the same, unless that
+    is a light work: rows divide more evenly.
     """
     common = common_axes(scheduled.kernel)
     if not common and _are_apart(scheduled.kernel):
         return _each_divided(scheduled)
     axes = _divisible(scheduled, common)
-    copied = [axis for axis in axes if axis in scheduled.panels]
+    light = scheduled.group is not None and scheduled.group.is_light
+    copied = [axis for axis in axes if axis in scheduled.panels and not light]
     return [divided(scheduled, a, grains.get(a.extent, 1)) for a in copied or axes]
 
 

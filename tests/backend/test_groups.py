@@ -13,6 +13,7 @@ from exprgrad.backend.jit import host
 from exprgrad.backend.target import Target
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop.group import STEPS
 from exprgrad.loop.reason import why
 from exprgrad.loop.schedule import Scheduled
 from exprgrad.runtime.compile import Request, compile_request
@@ -21,6 +22,7 @@ from tests.backend.test_assembly import AVX512, hottest, multiplications
 from tests.compiled import assert_same_bits, compiled, native, stepped
 
 SMALL = replace(AVX2, cache_bytes=1 << 16)  # room for 512 steps of one tile
+WIDE = replace(AVX512, cache_bytes=1 << 17)  # room for a block of one tile
 N = "batch"
 RUNS = pytest.mark.skipif(not host().has("avx2"), reason="no AVX2")
 FORMS = {"NN": "ik,kj->ij", "NT": "ik,jk->ij", "TN": "ki,kj->ij", "TT": "ki,jk->ij"}
@@ -62,6 +64,12 @@ def test_which_factors_are_copied() -> None:
     assert copies(only(product("TN", i=784, k=N, j=16))) == (0, 0)
     # a tile of four lines reads b where it lies
     assert copies(only(product("TN", i=784, k=128, j=1000), AVX512)) == (0, 0)
+    # but in a gradient of many rows, whose steps are as many as a mini-batch has
+    assert copies(only(product("TN", i=784, k=N, j=1000), AVX512)) == (1, 0)
+    assert copies(only(product("TN", i=100, k=N, j=100), AVX512)) == (0, 0)
+    # each thread computes all of some rows there, and fills all panels
+    assert only(product("TN", i=784, k=N, j=784), AVX512).parallel.name == "i"
+    assert only(product("TN", i=784, k=N, j=784)).parallel.name == "j"
 
 
 def test_the_hottest_loop_goes_through_both_copies_in_order() -> None:
@@ -73,20 +81,18 @@ def test_the_hottest_loop_goes_through_both_copies_in_order() -> None:
     assert not [line for line in loop if re.search(r"vmov\w+\s+%ymm\d+, .*\(", line)]
 
 
-def test_why_names_the_copies_and_how_long_their_sums_may_be() -> None:
+def test_why_names_the_copies_and_the_blocks_of_sums() -> None:
     text = why(only(product("TN", i=784, k=N, j=256)), AVX2.registers)
     assert "b is copied for groups of j; a is copied for tiles of i" in text
-    # half of the cache for lines of 64 bytes, an eighth for strips of 32
-    steps = min(AVX2.cache_bytes // 2 // 64, AVX2.cache_bytes // 8 // 32)
-    assert f"nothing is copied where sums have more than {steps} steps" in text
+    assert f"sums of more than {STEPS} steps run in blocks" in text
     known = why(only(product("TN", i=784, k=128, j=256)), AVX2.registers)
     assert "copied" in known
-    assert "more than" not in known
+    assert "blocks" not in known
 
 
-def run(graph: Tensor, given: dict[Tensor, np.ndarray]) -> np.ndarray:
+def run(graph: Tensor, given: dict[Tensor, np.ndarray], target: Target = SMALL) -> np.ndarray:
     """What any number of threads computes, to the bit."""
-    program = compiled([graph], target=SMALL, parallel=True)
+    program = compiled([graph], target=target, parallel=True)
     (alone,) = native(program, given)
     for threads in (2, 5):
         assert_same_bits(alone, native(program, given, threads=threads)[0])
@@ -99,7 +105,9 @@ def run(graph: Tensor, given: dict[Tensor, np.ndarray]) -> np.ndarray:
 @pytest.mark.parametrize("k", [0, 1, 70, 256, 257, 512, 513, 1500])
 @pytest.mark.parametrize(("i", "j"), [(13, 1040), (784, 130), (100, 77), (20, 0)])
 def test_values_of_sums_of_any_length(form: str, dtype: str, k: int, i: int, j: int) -> None:
-    """Few steps find a place in half of a cache of 64 KB, many are read where they lie."""
+    """A block of 256 steps of two tiles finds a place in half of a cache of 64 KB, and so
+    do the sums of 256 rows that are kept from block to block.
+    """
     a, b = factors(form, dtype, i=i, k=N, j=j)
     graph = eg.einsum(FORMS[form], a, b) * 2 + 1
     # long sums of few results are divided first; what is turned has no run-time size
@@ -110,6 +118,20 @@ def test_values_of_sums_of_any_length(form: str, dtype: str, k: int, i: int, j: 
     found = run(graph, {a: x if form[0] == "N" else x.T, b: y if form[1] == "N" else y.T})
     near = 1e-4 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(found, x.astype("d") @ y * 2 + 1, rtol=near, atol=near * 10)
+
+
+@pytest.mark.skipif(not host().has("avx512f"), reason="no AVX-512")
+@pytest.mark.parametrize("k", [0, 1, 255, 256, 257, 700])
+@pytest.mark.parametrize(("i", "j"), [(784, 130), (250, 64), (1000, 500), (217, 1)])
+def test_values_of_gradients_in_wide_tiles(k: int, i: int, j: int) -> None:
+    """Sums of 128 rows of one tile are kept from block to block."""
+    a, b = factors("TN", i=i, k=N, j=j)
+    graph = eg.tanh(eg.einsum(FORMS["TN"], a, b) / 8)
+    assert j == 1 or copies(only(graph, WIDE)) == (1, 0)
+    rng = np.random.default_rng(k)
+    x, y = rng.normal(size=(k, i)).astype("f"), rng.normal(size=(k, j)).astype("f")
+    found = run(graph, {a: x, b: y}, WIDE)
+    np.testing.assert_allclose(found, np.tanh(x.T.astype("d") @ y / 8), rtol=1e-4, atol=1e-5)
 
 
 @RUNS
