@@ -134,7 +134,7 @@ def explain(
         raise GraphError(f"explain takes a compiled function or a trainer, not {given}")
     if stage is not None and not isinstance(stage, str):
         given = type(stage).__name__
-        raise GraphError(f"explain takes the name of a stage, not {given}; data are given as data=...")
+        raise GraphError(f"explain takes the name of a stage, not {given}; data go in data=...")
     made: Reporting = function.program if isinstance(function, Trainer) else function
     stages, compiled = list(made.report()), _compiled(function)
     kernels: Callable[[], list[KernelCost]] = list
