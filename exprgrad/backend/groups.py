@@ -111,12 +111,20 @@ class Groups:
         return found
 
     def _span(self, code: Code) -> str:
-        """How many columns a group has: as many tiles as find a place."""
+        """How many columns a group has: as many tiles as find a place in blocks, or, where
+        panels are copied for a single one, all that do now.
+        """
         fewest = str(_extent(self.group.columns))
         for nbytes in map(self._bytes, self.panels.values()):
             tiles = quotient(code, str(self.group.room), most(code, nbytes, "1"))
             fewest = least(code, fewest, tiles)
-        return code.imul(fewest, str(self.wide))
+        span, in_blocks = code.imul(fewest, str(self.wide)), str(self.group.span)
+        if self.blocks is None:
+            return span
+        if not self.panels:
+            return in_blocks
+        alone = code.op(f"icmp eq i64 {self.blocks.count}, 1")
+        return code.op(f"select i1 {alone}, i64 {span}, i64 {in_blocks}")
 
     def _bytes(self, panel: Panel) -> str:
         """What a tile takes."""
@@ -126,6 +134,8 @@ class Groups:
 
     def _fill(self, end: str, level: Level) -> None:
         """Copy what the columns of a group need: whole tiles, and what is left over."""
+        if not self.panels:
+            return
         n, lanes, code = _extent(self.group.columns), self.kernel.scheduled.lanes, level.code
         left = n % self.wide
         whole = code.isub(least(code, end, str(n - left)), self.first)

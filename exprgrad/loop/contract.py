@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 
-from exprgrad.graph.dims import count
+from exprgrad.graph.dims import Size, count
 from exprgrad.graph.state import LINE, PAGE
 from exprgrad.loop import ir
 from exprgrad.loop.cost import Machine, points, typical
@@ -31,7 +31,7 @@ from exprgrad.loop.tile import MANY, Area, tile
 
 # How often each element of a panel has to be used for the copy to be worth its time.
 USES = 12
-# How many rows a sum over a mini-batch has to have for the same.
+# How many rows a sum over a mini-batch has to have for the same, in wide tiles.
 TALL = 216
 # From how many bytes on a factor is copied although it lies in order, where that is half
 # of the cache at least: what fills most of a cache does not stay there as a whole.
@@ -117,22 +117,39 @@ def panels(found: Contraction, machine: Machine) -> tuple[Scalar, ...]:
         factor
         for factor, summed in found.across()
         if _may_be_copied(factor, summed, found, machine)
-        and (is_known(factor, summed) or not runs_along(factor, summed, found.columns))
         and (
-            runs_along(factor, summed, found.columns)
-            or _is_large(factor, found, machine)
-            or _crowds(factor, summed, found, machine)
-            or ((narrow or _is_tall(found, summed)) and lies_apart(factor, summed))
+            _pays_known(factor, summed, found, machine)
+            if is_known(factor, summed)
+            else _pays_short(factor, summed, found, narrow)
         )
     )
 
 
-def _is_tall(found: Contraction, summed: Sequence[Axis]) -> bool:
-    """Whether a sum of a length known at run time alone has so many rows that a copy pays
-    which saves each of them steps from page to page.
+def _pays_known(
+    factor: Scalar, summed: tuple[Axis, ...], found: Contraction, machine: Machine
+) -> bool:
+    """Whether a copy pays of a sum whose steps are counted before the program runs."""
+    return (
+        runs_along(factor, summed, found.columns)
+        or _is_large(factor, found, machine)
+        or _crowds(factor, summed, found, machine)
+        or (is_narrow(machine) and lies_apart(factor, summed))
+    )
+
+
+def _pays_short(
+    factor: Scalar, summed: tuple[Axis, ...], found: Contraction, narrow: bool
+) -> bool:
+    """Whether a copy pays of a sum with as many steps as a mini-batch has: in wide tiles
+    where many rows read vectors that lie in two lines, or yet more go from page to page.
     """
-    counted = all(isinstance(axis.extent, int) for axis in summed)
-    return not counted and typical(found.rows.extent) >= TALL
+    if runs_along(factor, summed, found.columns):
+        return False
+    rows, apart = typical(found.rows.extent), steps_of(factor, summed)
+    split = any(isinstance(by, int) and by * factor.dtype.size % LINE for by in apart)
+    if narrow:
+        return lies_apart(factor, summed)
+    return rows >= TALL if split else rows >= 2 * TALL and pages_apart(factor, summed)
 
 
 def of_known_size(copied: Iterable[Scalar], found: Contraction) -> tuple[Scalar, ...]:
@@ -166,8 +183,8 @@ def is_known(factor: Scalar, summed: Iterable[Axis]) -> bool:
 
 def lies_apart(factor: Scalar, summed: Iterable[Axis]) -> bool:
     """Whether each step of the sum, or of one of its loops, goes to another line."""
-    apart = (ir.offset(factor).factor_of(axis) for axis in summed)
-    return any(typical(by) * factor.dtype.size > LINE for by in apart if by is not None)
+    apart = steps_of(factor, summed)
+    return any(typical(by) * factor.dtype.size > LINE for by in apart)
 
 
 def is_window(factor: Scalar, blocks: frozenset[Axis]) -> bool:
@@ -289,8 +306,14 @@ def steps_to_pages(found: Contraction) -> bool:
 
 def pages_apart(factor: Scalar, summed: Iterable[Axis]) -> bool:
     """Whether steps along one of these axes go to another page, or to half of one."""
-    apart = (ir.offset(factor).factor_of(axis) for axis in summed)
+    apart = steps_of(factor, summed)
     return any(isinstance(by, int) and by * factor.dtype.size >= PAGE // 2 for by in apart)
+
+
+def steps_of(factor: Scalar, summed: Iterable[Axis]) -> list[Size]:
+    """How many elements apart neighbours along each axis of a sum lie."""
+    apart = (ir.offset(factor).factor_of(axis) for axis in summed)
+    return [by for by in apart if by is not None]
 
 
 def far_buffers(kernels: Sequence[Kernel], machine: Machine) -> frozenset[Buffer]:

@@ -24,6 +24,7 @@ from math import prod
 
 from exprgrad.loop import ir
 from exprgrad.loop.contract import (
+    USES,
     Contraction,
     is_known,
     is_narrow,
@@ -33,7 +34,7 @@ from exprgrad.loop.contract import (
     room,
     runs_along,
 )
-from exprgrad.loop.cost import Machine, typical
+from exprgrad.loop.cost import Machine, points, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Kernel, Scalar
 
@@ -53,7 +54,8 @@ class Group:
     `columns`; `panels` are copied for a group, each into `room` bytes with all tiles that
     find a place there, `strips` for each tile of `rows`, into `strip_room` bytes. The `sums`
     are of a length known at run time alone: they run in blocks of so many `steps`, between
-    which those of `span` columns are kept, in `kept_room` bytes.
+    which those of `span` columns are kept, in `kept_room` bytes. It `is_light` where each
+    thread may as well fill all panels: they are near, and nothing is copied for rows.
     """
 
     columns: Axis
@@ -67,13 +69,7 @@ class Group:
     steps: int
     kept_room: int
     span: int
-
-    @property
-    def is_light(self) -> bool:
-        """Whether each thread may as well fill all panels itself: those of blocks, which are
-        short, where nothing is copied for rows.
-        """
-        return bool(self.sums) and not self.strips
+    is_light: bool
 
     def in_blocks(self) -> list[Axis]:
         """The axes of the sums that run in blocks, one of each."""
@@ -91,8 +87,8 @@ def group(
     `panels` move, and outside of all others. `tile` has so many rows, columns and lanes.
     """
     sums = _sums_in_blocks(kernel, found)
-    in_groups = is_narrow(machine) or sums
-    if not panels or sums is None or not in_groups or found.columns.extent == 0:
+    in_groups = (bool(panels) and is_narrow(machine)) or _are_used(sums, found)
+    if sums is None or not in_groups or not found.columns.extent:
         return None
     (high, wide, lanes), space, summed = tile, room(machine), dict(found.factors)
     others = [_known_points(node.params[1]) for node in sums]
@@ -101,20 +97,21 @@ def group(
     strips: list[Scalar] = []
     if is_narrow(machine) and typical(found.columns.extent) >= TILES * wide:
         strips = list(_strips(found, places))
-    each = space // len(panels), space // PART // max(1, len(strips))
+    each = space // max(1, len(panels)), space // PART // max(1, len(strips))
     strips = [f for f in strips if _nbytes(f, summed[f], places, steps) <= each[1]]
     if any(_nbytes(f, summed[f], wide, steps) > each[0] for f in panels):
         return None
     passing = (_is_filled_in_passing(f, summed[f], found.columns) for f in panels)
-    if not strips and all(passing):
+    if not sums and not strips and all(passing):
         return None
     moving = frozenset[Axis]().union(*map(ir.free_axes, panels))
     axes = kernel.stores[0].axes[:-2]
     depth = max((n + 1 for n, axis in enumerate(axes) if axis in moving or sums), default=0)
     copied = tuple(panels), tuple(strips)
-    tiles = min(each[0] // max(1, _nbytes(f, summed[f], wide, steps)) for f in panels)
-    span = min(tiles, -(-typical(found.columns.extent) // wide)) * wide
-    return Group(found.columns, found.rows, depth, *copied, *each, sums, steps, space, span)
+    span = _span(found, wide, steps, space)
+    whole = sum(points(ir.free_axes(f)) * f.dtype.size for f, _ in found.across())
+    light = bool(sums) and not strips and whole <= space
+    return Group(found.columns, found.rows, depth, *copied, *each, sums, steps, space, span, light)
 
 
 def _sums_in_blocks(kernel: Kernel, found: Contraction) -> tuple[Scalar, ...] | None:
@@ -132,6 +129,19 @@ def _sums_in_blocks(kernel: Kernel, found: Contraction) -> tuple[Scalar, ...] | 
         for node in sums
     )
     return tuple(sums) if alike and len(lengths) <= 1 else None
+
+
+def _are_used(sums: Sequence[Scalar] | None, found: Contraction) -> bool:
+    """Whether there are sums in blocks, of so many rows that a block is used again."""
+    columns = isinstance(found.columns.extent, int)
+    return bool(sums) and found.innermost and columns and typical(found.rows.extent) >= USES
+
+
+def _span(found: Contraction, wide: int, steps: int, space: int) -> int:
+    """How many columns of all factors of a block find a place."""
+    each = space // max(1, len(list(found.across())))
+    fit = [each // max(1, _nbytes(f, over, wide, steps)) for f, over in found.across()]
+    return max(1, min([*fit, -(-typical(found.columns.extent) // wide)])) * wide
 
 
 def _is_counted(axis: Axis) -> bool:

@@ -64,11 +64,31 @@ def test_which_factors_are_copied() -> None:
     assert copies(only(product("TN", i=784, k=N, j=16))) == (0, 0)
     # a tile of four lines reads b where it lies
     assert copies(only(product("TN", i=784, k=128, j=1000), AVX512)) == (0, 0)
-    # but in a gradient of many rows, whose steps are as many as a mini-batch has
-    assert copies(only(product("TN", i=784, k=N, j=1000), AVX512)) == (1, 0)
-    assert copies(only(product("TN", i=100, k=N, j=100), AVX512)) == (0, 0)
-    # each thread computes all of some rows there, and fills all panels
-    assert only(product("TN", i=784, k=N, j=784), AVX512).parallel.name == "i"
+
+
+@pytest.mark.parametrize(
+    ("i", "j", "copied"),
+    [
+        (784, 500, 1),  # vectors of b lie in two lines, for many rows
+        (200, 100, 0),  # for few
+        (784, 256, 0),  # in one, and several steps on a page
+        (784, 1024, 1),  # in one, each step on a page of its own
+        (256, 1024, 0),  # for few
+    ],
+)
+def test_what_is_copied_for_a_gradient_in_wide_tiles(i: int, j: int, copied: int) -> None:
+    *_, kernel = kernels(product("TN", i=i, k=N, j=j), AVX512)
+    assert copies(kernel) == (copied, 0)
+    assert kernel.group is not None
+    assert len(kernel.group.sums) == 1
+
+
+def test_how_threads_divide_a_group() -> None:
+    # each computes all of some rows, and fills all panels
+    assert only(product("TN", i=784, k=N, j=256), AVX512).parallel.name == "i"
+    # these are as large as the cache
+    assert only(product("TN", i=784, k=N, j=5000), AVX512).parallel.name == "j"
+    # strips would be filled for each part again
     assert only(product("TN", i=784, k=N, j=784)).parallel.name == "j"
 
 
@@ -127,7 +147,7 @@ def test_values_of_gradients_in_wide_tiles(k: int, i: int, j: int) -> None:
     """Sums of 128 rows of one tile are kept from block to block."""
     a, b = factors("TN", i=i, k=N, j=j)
     graph = eg.tanh(eg.einsum(FORMS["TN"], a, b) / 8)
-    assert j == 1 or copies(only(graph, WIDE)) == (1, 0)
+    assert j == 1 or only(graph, WIDE).group is not None
     rng = np.random.default_rng(k)
     x, y = rng.normal(size=(k, i)).astype("f"), rng.normal(size=(k, j)).astype("f")
     found = run(graph, {a: x, b: y}, WIDE)
