@@ -91,12 +91,12 @@ def most(code: Code, a: str, b: str) -> str:
     return b if a == "0" else a if b == "0" else _extreme(code, max, "smax", a, b)
 
 
-def once_unless(code: Code, start: str, stop: str) -> str:
-    """How often to run what is needed only where start < stop does not hold: 0 or 1."""
+def is_empty(code: Code, start: str, stop: str) -> str:
+    """A flag that is set where start < stop does not hold: a constant where that is known."""
     first, last = known(start), known(stop)
     if first is not None and last is not None:
-        return str(int(first >= last))
-    return code.op(f"zext i1 {code.op(f'icmp sge i64 {start}, {stop}')} to i64")
+        return "true" if first >= last else "false"
+    return code.op(f"icmp sge i64 {start}, {stop}")
 
 
 def _extreme(code: Code, fold: Callable[[int, int], int], name: str, a: str, b: str) -> str:

@@ -19,9 +19,8 @@ from exprgrad.backend.access import load, put
 from exprgrad.backend.arith import floor_div, least, most, quotient
 from exprgrad.backend.combine import Total
 from exprgrad.backend.filling import Nest, on_stack
-from exprgrad.backend.level import Bound, Level, Loop, open_loop
+from exprgrad.backend.level import Bound, Branch, Level, Loop, open_branch, open_loop
 from exprgrad.backend.scope import Parted, Point, Scope, Value
-from exprgrad.backend.text import Code
 from exprgrad.graph.dims import Dim
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
@@ -123,8 +122,8 @@ class Blocks:
         here = least(code, steps, code.isub(self.length, code.imul(loop.variable, steps)))
         for axis in self.steps.values():
             kernel.blocks[axis] = loop.level, "0", here
-        later = _flag(code, f"icmp ne i64 {loop.variable}, 0")
-        last = _flag(code, f"icmp eq i64 {code.iadd(loop.variable, '1')}, {self.count}")
+        later = code.op(f"icmp ne i64 {loop.variable}, 0")
+        last = code.op(f"icmp eq i64 {code.iadd(loop.variable, '1')}, {self.count}")
         sides = {self.kept.row: self.group.rows, self.kept.column: self.group.columns}
         kernel.parted = Parted(self.kept.places, sides, later, last)
         return loop
@@ -156,20 +155,19 @@ def taken_up(
     if scope.parted is None or not all(node in scope.parted.kept for node in sums):
         return totals
     carried = [pair for total in totals for pair in zip(kinds, total, strict=True)]
-    once = ("0", scope.parted.later, 1)
-    loop = open_loop(level, Axis("later", 1), once, Bound(""), carried)
+    later = open_branch(level, scope.parted.later, carried)
     names = [
-        load(scope, scope.parted.kept[node], loop.level, scope.parted.side(point))[0]
+        load(scope, scope.parted.kept[node], later.level, scope.parted.side(point))[0]
         for point in points
         for node in sums
     ]
-    found = loop.close(names)
+    found = later.close(names)
     return [tuple(found[n : n + len(sums)]) for n in range(0, len(found), len(sums))]
 
 
-def last_of(scope: Scope, stores: Sequence[Store], level: Level) -> Loop | None:
-    """Where what follows from the sums of a tile is written, which are kept elsewhere: a
-    loop that runs once, in the last block. None where no sum is in blocks.
+def last_of(scope: Scope, stores: Sequence[Store], level: Level) -> Branch | None:
+    """Where what follows from the sums of a tile is written: what runs in the last block,
+    for in others they are kept. None where no sum is in blocks.
     """
     parted = scope.parted
     nodes = walk(store.value for store in stores) if parted is not None else []
@@ -182,18 +180,13 @@ def last_of(scope: Scope, stores: Sequence[Store], level: Level) -> Loop | None:
     values: dict[Hashable, Value] = {
         (n, *p.values()): scope.value(n, level, p) for n in sums for p in points
     }
-    others = level.code.op(f"sub i64 1, {parted.last}")
-    keep = open_loop(level, Axis("keep", 1), ("0", others, 1), Bound(""))
+    keep = open_branch(level, level.code.op(f"xor i1 {parted.last}, true"))
     for node in sums:
         for point in points:
             value = values[node, *point.values()]
             put(scope, parted.kept[node], value, keep.level, parted.side(point))
     keep.close()
-    end = open_loop(level, Axis("last", 1), ("0", parted.last, 1), Bound(""))
+    end = open_branch(level, parted.last)
     # It takes the place of the tile's level: what moves with its axes is written in it.
     end.level.parent, end.level.axes, end.level.known = level.parent, level.axes, values
     return end
-
-
-def _flag(code: Code, holds: str) -> str:
-    return code.op(f"zext i1 {code.op(holds)} to i64")

@@ -7,7 +7,7 @@ tile, `a[i, k]` by its columns, and what does not depend on `k` stays outside it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, product
 
@@ -39,6 +39,9 @@ from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled, across
+
+# Where the value of a scalar is kept: in which level, and under which key.
+Place = tuple[Level, tuple[object, ...]]
 
 
 @dataclass(eq=False)
@@ -151,10 +154,10 @@ class Emitter:
 
     def value(self, node: Scalar, level: Level, point: Point) -> Value:
         """The value of a scalar at a point of the tile, written where it belongs."""
-        home, key = _place(node, level, point)
+        home, key = place = _place(node, level, point)
         if key not in home.known:
-            for each in self._missing(node, level, point):
-                self._write(each, *_place(each, level, point), point)
+            for each, its in self._missing(node, place, level, point).items():
+                self._write(each, *its, point)
         return home.known[key]
 
     def vector(self, node: Scalar, level: Level, point: Point, lanes: int) -> str:
@@ -170,14 +173,22 @@ class Emitter:
             home.known[key] = (splat(home.code, Kind.of(node.dtype), name, lanes), lanes)
         return home.known[key][0]
 
-    def _missing(self, root: Scalar, level: Level, point: Point) -> list[Scalar]:
-        """`root`, which has no value yet, and what under it has none, arguments first."""
+    def _missing(
+        self, root: Scalar, place: Place, level: Level, point: Point
+    ) -> dict[Scalar, Place]:
+        """`root`, which has no value yet, and what under it has none, arguments first, with
+        the places of their values.
+        """
+        places = {root: place}
 
-        def is_missing(node: Scalar) -> bool:
-            home, key = _place(node, level, point)
-            return key not in home.known
+        def missing(node: Scalar) -> Iterator[Scalar]:
+            for operand in _operands(node):
+                home, key = its = _place(operand, level, point)
+                if key not in home.known:
+                    places[operand] = its
+                    yield operand
 
-        return walk([root], lambda node: filter(is_missing, _operands(node)))
+        return {node: places[node] for node in walk([root], missing)}
 
     def _write(self, node: Scalar, level: Level, key: tuple[object, ...], point: Point) -> None:
         if node.op == "reduce":
@@ -349,9 +360,11 @@ SPECIAL = {
 }
 
 
-def _place(node: Scalar, level: Level, point: Point) -> tuple[Level, tuple[object, ...]]:
+def _place(node: Scalar, level: Level, point: Point) -> Place:
     """The level where a scalar's value is kept, and under which key."""
     home, tiles = level.home(ir.free_axes(node))
+    if not tiles:
+        return home, (node,)
     return home, (node, *[point.get(axis, 0) for axis in tiles])
 
 

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from exprgrad.backend.access import load, put
 from exprgrad.backend.ahead import ask_in_loop
-from exprgrad.backend.arith import least, once_unless
+from exprgrad.backend.arith import is_empty, least
 from exprgrad.backend.cover import Span, cover
-from exprgrad.backend.level import Bound, Level, open_loop
+from exprgrad.backend.level import Bound, Level, open_branch
 from exprgrad.backend.panel import (
     Filling,
     Panel,
@@ -97,11 +97,11 @@ class Panels:
             return pieces
         ((start, stop, step), bound), *others = pieces
         columns = next(iter(self.kernel.scheduled.panels))
-        once, waiting = once_unless(level.code, start, stop), self.waiting
-        if once != "0":
-            loop = open_loop(level, Axis("few", 1), ("0", once, 1), Bound(""))
-            self._fill(waiting, level.axes[columns], loop.level)
-            loop.close()
+        none, waiting = is_empty(level.code, start, stop), self.waiting
+        if none != "false":
+            few = open_branch(level, none)
+            self._fill(waiting, level.axes[columns], few.level)
+            few.close()
             self.filled = {f: p for f, p in self.filled.items() if f not in waiting}
         end = least(level.code, level.code.iadd(start, str(step)), stop)
         self.kernel.piece(stores, depth, level, ((start, end, step), bound))

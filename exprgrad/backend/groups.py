@@ -19,7 +19,7 @@ from exprgrad.backend.arith import known, least, most, quotient
 from exprgrad.backend.blocks import Blocks
 from exprgrad.backend.cover import cover, share_of
 from exprgrad.backend.filling import Nest, Piece, fill_at, on_stack
-from exprgrad.backend.level import Bound, Level, open_loop
+from exprgrad.backend.level import Bound, Level, open_branch, open_loop
 from exprgrad.backend.panel import Filling, Panel, filling, moved_by, panel_of
 from exprgrad.backend.scope import Point, Value
 from exprgrad.backend.text import Code
@@ -142,8 +142,7 @@ class Groups:
         tiles = quotient(code, whole, str(self.wide))
         self._tiles(Bound("", self.wide // lanes, lanes), ("0", tiles), level)
         if left:
-            some = code.op(f"zext i1 {code.op(f'icmp sgt i64 {end}, {n - left}')} to i64")
-            rest = open_loop(level, Axis("rest", 1), ("0", some, 1), Bound(""))
+            rest = open_branch(level, code.op(f"icmp sgt i64 {end}, {n - left}"))
             bound = Bound("", -(-left // lanes), lanes, "" if left % lanes else None)
             self._tiles(bound, (tiles, rest.level.code.iadd(tiles, "1")), rest.level)
             rest.close()

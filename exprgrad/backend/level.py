@@ -70,10 +70,11 @@ class Level:
 
     def home(self, axes: frozenset[Axis]) -> tuple[Level, tuple[Axis, ...]]:
         """The same, and those of `axes` that have several iterations there."""
-        if axes not in self.homes:
+        found = self.homes.get(axes)
+        if found is None:
             level = self.of(axes)
-            self.homes[axes] = level, tuple(level.tiled(axes))
-        return self.homes[axes]
+            found = self.homes[axes] = level, tuple(level.tiled(axes))
+        return found
 
     def bound(self, axis: Axis) -> Bound:
         """The iterations of `axis` that stand here."""
@@ -145,6 +146,42 @@ class Loop:
             outer.op(f"phi {kind} [ {first}, %{here} ], [ {last}, %{there} ]")
             for (kind, first), last in zip(self.carried, following, strict=True)
         ]
+
+
+@dataclass(eq=False)
+class Branch:
+    """What runs only where a flag is set, still open, with carried values."""
+
+    outer: Level
+    level: Level
+    inside: Block
+    flag: str
+    carried: Sequence[tuple[str, str]]
+
+    def close(self, following: Sequence[str] = ()) -> list[str]:
+        """End the branch; `following` are the carried values if it was taken.
+
+        Gives the carried values after it.
+        """
+        outer, body = self.outer.code, self.level.code
+        after = body.function.block("after")
+        outer.branch(self.flag, self.inside, after)
+        body.jump(after)
+        here, there = outer.block.label, body.block.label
+        outer.block = after
+        return [
+            outer.op(f"phi {kind} [ {first}, %{here} ], [ {last}, %{there} ]")
+            for (kind, first), last in zip(self.carried, following, strict=True)
+        ]
+
+
+def open_branch(
+    outer: Level, flag: str, carried: Sequence[tuple[str, str]] = ()
+) -> Branch:
+    """Begin what runs inside `outer` only where `flag`, an i1, is set."""
+    function = outer.code.function
+    inside = function.block("branch")
+    return Branch(outer, Level(Code(function, inside), outer), inside, flag, carried)
 
 
 def open_loop(

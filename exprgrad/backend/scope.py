@@ -50,7 +50,8 @@ class Spread:
 @dataclass(frozen=True, eq=False, slots=True)
 class Parted:
     """Sums of which a block is added up: where each is kept between blocks, along sides that
-    count rows and columns; `later` is 1 where there were blocks before, `last` in the last.
+    count rows and columns; the flag `later` says that there were blocks before, `last` that
+    none follows.
     """
 
     kept: Mapping[Scalar, Scalar]

@@ -18,7 +18,8 @@ class Footprint:
     `temporaries` lie in one arena, which is made by the first call and kept for the
     next; results of a function are fresh in each call. Inputs are used in place where
     dtype and layout fit, else a copy of their size is added while the call runs. The
-    compiler's own memory and the machine code are not counted.
+    compiler's own memory, the machine code, and what copies of factors take of each thread's
+    stack, little more than a megabyte, are not counted.
 
     >>> import exprgrad as eg
     >>> x, w = eg.input("x", ("batch", 64)), eg.parameter("w", (64, 64))
