@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import lcm
 
 from exprgrad.backend.access import load, put
 from exprgrad.backend.arith import floor_div, least, most, quotient
@@ -79,10 +80,12 @@ class Blocks:
         """Memory for the sums of a group of columns and as many rows as find a place."""
         group, kernel, span = self.group, self.kernel, self.group.span
         high, n = kernel.scheduled.block(group.rows), group.rows.extent
+        # Rows are cut into tiles between places that are multiples of both (`cover.rows`).
+        whole = lcm(high, kernel.scheduled.unit(group.rows))
         a_row = span * sum(node.dtype.size for node in group.sums)
-        rows = max(1, group.kept_room // max(1, a_row) // high) * high
+        rows = max(1, group.kept_room // max(1, a_row) // whole) * whole
         if isinstance(n, int):
-            rows = min(rows, -(-n // high) * high)
+            rows = min(rows, -(-n // whole) * whole)
         row, column = Axis("r", rows), Axis("q", span)
         index = [ir.axis_value(row), ir.axis_value(column)]
         places = {}

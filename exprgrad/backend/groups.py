@@ -159,9 +159,10 @@ class Groups:
     def _copy(self, fill: Filling, panel: Panel, start: str, level: Level) -> None:
         """Fill tiles from a place on, of a sum in blocks with the present one."""
         blocks = self.kernel.blocks
-        for axis, own in zip(panel.summed, fill.steps, strict=True):
-            if axis in blocks:
-                blocks[own] = blocks[axis]
+        own = dict(zip(panel.summed, fill.steps, strict=True))
+        parted = [axis for axis in own if axis in blocks]
+        assert not (parted and fill.turned)  # the last vector ends where the whole sum does
+        blocks |= {own[axis]: blocks[axis] for axis in parted}
         fill_at(self.kernel, fill, start, level)
 
     def begin(self, axis: Axis, stores: Sequence[Store], level: Level) -> None:

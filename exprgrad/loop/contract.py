@@ -12,7 +12,8 @@ of results lie apart; where it is so large that it would leave the cache before 
 again; where its rows are such powers of two apart that they meet in few places of the
 cache; and where a tile is no wider than a line of the cache: lines that lie apart come one
 by one, some in two halves, and share few places of the cache, while those of a panel
-follow one another.
+follow one another. In wide tiles that counts where many rows read it in the steps of a
+mini-batch.
 """
 
 from __future__ import annotations
@@ -145,10 +146,10 @@ def _pays_short(
     """
     if runs_along(factor, summed, found.columns):
         return False
-    rows, apart = typical(found.rows.extent), steps_of(factor, summed)
-    split = any(isinstance(by, int) and by * factor.dtype.size % LINE for by in apart)
     if narrow:
         return lies_apart(factor, summed)
+    rows, apart = typical(found.rows.extent), steps_of(factor, summed)
+    split = any(isinstance(by, int) and by * factor.dtype.size % LINE for by in apart)
     return rows >= TALL if split else rows >= 2 * TALL and pages_apart(factor, summed)
 
 

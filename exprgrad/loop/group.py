@@ -13,7 +13,7 @@ all columns are. Both are read in order, where neighbours along the sum would be
 of their own; so is `c`, and what is read and written with it, line after line of few rows.
 So it is where tiles are no wider than a line of the cache, and in the gradients of weights:
 sums over a mini-batch or all data, whose length is known at run time alone. These run in
-blocks of some hundred steps, which find a place however long the sum is.
+blocks of 256 steps, counted over all axes, which find a place however long the sum is.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ TILES = 4
 # The steps of a block: the copies of a tile then stay near its sums, which are read and
 # written once more for each.
 STEPS = 256
+# The fewest rows whose sums have a place between two blocks.
+FEW = 24
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,15 +86,15 @@ def group(
     machine: Machine,
 ) -> Group | None:
     """How a kernel runs in groups of columns, if it does: inside of the loops by which its
-    `panels` move, and outside of all others. `tile` has so many rows, columns and lanes.
+    `panels` move, and outside of all others; sums in blocks inside of all loops but those
+    over rows and columns. `tile` has so many rows, columns and lanes.
     """
     sums = _sums_in_blocks(kernel, found)
     in_groups = (bool(panels) and is_narrow(machine)) or _are_used(sums, found)
     if sums is None or not in_groups or not found.columns.extent:
         return None
     (high, wide, lanes), space, summed = tile, room(machine), dict(found.factors)
-    others = [_known_points(node.params[1]) for node in sums]
-    steps = max(1, STEPS // max(others, default=1))
+    steps = _steps(sums)
     places = width(high, lanes)
     strips: list[Scalar] = []
     if is_narrow(machine) and typical(found.columns.extent) >= TILES * wide:
@@ -108,7 +110,7 @@ def group(
     axes = kernel.stores[0].axes[:-2]
     depth = max((n + 1 for n, axis in enumerate(axes) if axis in moving or sums), default=0)
     copied = tuple(panels), tuple(strips)
-    span = _span(found, wide, steps, space)
+    span = _span(found, sums, wide, steps, space)
     whole = sum(points(ir.free_axes(f)) * f.dtype.size for f, _ in found.across())
     light = bool(sums) and not strips and whole <= space
     return Group(found.columns, found.rows, depth, *copied, *each, sums, steps, space, span, light)
@@ -137,11 +139,23 @@ def _are_used(sums: Sequence[Scalar] | None, found: Contraction) -> bool:
     return bool(sums) and found.innermost and columns and typical(found.rows.extent) >= USES
 
 
-def _span(found: Contraction, wide: int, steps: int, space: int) -> int:
-    """How many columns of all factors of a block find a place."""
+def _steps(sums: Sequence[Scalar]) -> int:
+    """The steps of a block along the axis of run-time length: an even number, as products
+    in pairs need it, unless it is one.
+    """
+    steps = STEPS // max([1, *(_known_points(node.params[1]) for node in sums)])
+    return max(1, steps - steps % 2)
+
+
+def _span(
+    found: Contraction, sums: Sequence[Scalar], wide: int, steps: int, space: int
+) -> int:
+    """How many columns of all factors of a block find a place, and of the sums of few rows."""
     each = space // max(1, len(list(found.across())))
     fit = [each // max(1, _nbytes(f, over, wide, steps)) for f, over in found.across()]
-    return max(1, min([*fit, -(-typical(found.columns.extent) // wide)])) * wide
+    kept = FEW * wide * sum(node.dtype.size for node in sums)
+    tiles = [*fit, space // max(1, kept), -(-typical(found.columns.extent) // wide)]
+    return max(1, min(tiles)) * wide
 
 
 def _is_counted(axis: Axis) -> bool:

@@ -161,7 +161,7 @@ def schedule(
     if grouped is None:
         copied = of_known_size(copied, found)
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)
-    copies = grouped is not None and bool(copied)
+    copies = grouped is not None and bool(copied or grouped.strips)
     kernel = interchange(kernel, found, outside and not copies)
     given = {columns: copied} if copied else {}
     return Scheduled(kernel, how, lanes, panels=given, group=grouped, far=asked)

@@ -54,8 +54,8 @@ Touched = Mapping[Buffer, frozenset[Part]]
 def divisions(scheduled: Scheduled, grains: Mapping[Size, int]) -> list[Scheduled]:
     """The ways to divide a kernel among threads, the best first: along the outermost loop
     that has many blocks, along another such, or along what has any. Where panels are
-    filled that is the loop over them, so that no two threads fill the same, unless that
-    is a light work: rows divide more evenly.
+    filled that is the loop over them, so that no two threads fill the same, unless
+    that is little work: rows divide more evenly.
     """
     common = common_axes(scheduled.kernel)
     if not common and _are_apart(scheduled.kernel):

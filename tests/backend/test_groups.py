@@ -10,6 +10,7 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.backend.jit import host
+from exprgrad.backend.program import Slices
 from exprgrad.backend.target import Target
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
@@ -84,12 +85,43 @@ def test_what_is_copied_for_a_gradient_in_wide_tiles(i: int, j: int, copied: int
 
 
 def test_how_threads_divide_a_group() -> None:
-    # each computes all of some rows, and fills all panels
-    assert only(product("TN", i=784, k=N, j=256), AVX512).parallel.name == "i"
-    # these are as large as the cache
-    assert only(product("TN", i=784, k=N, j=5000), AVX512).parallel.name == "j"
+    def divided(target: Target, i: int, j: int) -> tuple[int, str]:
+        w = eg.parameter("w", (i, j))
+        step = Request([], {w: w - product("TN", i=i, k=N, j=j)}, Slices(N))
+        (kernel,) = compile_request(step, target).kernels
+        return copies(kernel)[0], str(kernel.parallel)
+
+    # a mini-batch is near: each thread computes all of some rows, and fills all panels
+    assert divided(AVX512, 784, 1000) == (1, "i")
+    # what is as large as the cache is copied once
+    assert divided(AVX512, 784, 5001) == (1, "j")
     # strips would be filled for each part again
-    assert only(product("TN", i=784, k=N, j=784)).parallel.name == "j"
+    assert divided(AVX2, 784, 784) == (1, "j")
+
+
+@RUNS
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("i", [508, 512, 126, 128, 380])
+@pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
+def test_nothing_is_written_behind_the_last_row(wide: bool, i: int, threads: int) -> None:
+    """As many rows as find a place, 510 of two tiles, leave fewer than the smallest tile."""
+    if wide and not host().has("avx512f"):
+        pytest.skip("no AVX-512")
+    target = AVX512 if wide else SMALL
+    program = compiled([product("TN", i=i, k=N, j=256)], target=target, parallel=True)
+    for k in (200, 300, 700):
+        a, b = np.ones((k + 8, i), "f")[:k], np.ones((k + 8, 256), "f")[:k]
+        memory = np.full((i + 16, 256), -1, "f")
+        program.run([a, b], {N: k}, [memory[:i]], threads=threads)
+        assert (memory[:i] == k).all()
+        assert (memory[i:] == -1).all()
+
+
+@RUNS
+def test_sums_of_nothing_along_a_second_axis() -> None:
+    a, b = eg.input("a", (N, 0, 20)), eg.input("b", (N, 0, 530))
+    given = {a: np.ones((300, 0, 20), "f"), b: np.ones((300, 0, 530), "f")}
+    assert not run(eg.einsum("nui,nuj->ij", a, b), given).any()
 
 
 def test_the_hottest_loop_goes_through_both_copies_in_order() -> None:
