@@ -8,12 +8,14 @@ from exprgrad.backend.target import Target
 from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Scalar
 
-# The fewest sums side by side, and the fewest steps of each.
-TILE = 16
+# The fewest sums side by side, and the fewest steps of each. Of a length known at run time
+# alone the steps that are left over are written once more, for large tiles only.
+TILE, LARGE = 16, 20
 LONG = 32
 
 
 def steps_of_round(node: Scalar, sums: int, target: Target | None) -> int:
     """The steps of the last axis of `node`, of which so many sums stand side by side."""
-    large = sums >= TILE and typical(node.params[1][-1].extent) >= LONG
+    extent = node.params[1][-1].extent
+    large = sums >= (TILE if isinstance(extent, int) else LARGE) and typical(extent) >= LONG
     return target.steps if target is not None and large else 1

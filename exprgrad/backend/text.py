@@ -7,6 +7,7 @@ that loop, even when the inner loop is being written already.
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass, field
 
@@ -20,6 +21,11 @@ BITS = {"i1": 1, "i8": 8, "i32": 32, "i64": 64, "float": 32, "double": 64}
 MANGLED = {"float": "f32", "double": "f64"}
 
 
+@functools.cache
+def _as_text(element: str, lanes: int) -> str:
+    return f"<{lanes} x {element}>" if lanes > 1 else element
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """The LLVM type of a value: an element, or a vector of `lanes` elements."""
@@ -28,12 +34,13 @@ class Kind:
     lanes: int = 1
 
     @staticmethod
+    @functools.cache
     def of(dtype: DType, lanes: int = 1) -> Kind:
         """The type of a value (not of memory: there a bool is an i8)."""
         return Kind(ELEMENTS[dtype.name], lanes)
 
     def __str__(self) -> str:
-        return f"<{self.lanes} x {self.element}>" if self.lanes > 1 else self.element
+        return _as_text(self.element, self.lanes)
 
     @property
     def mangled(self) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from math import prod
+from weakref import WeakKeyDictionary
 
 from exprgrad.graph import dims
 from exprgrad.graph.dims import Shape, Size
@@ -69,11 +70,14 @@ def points(axes: Iterable[Axis]) -> int:
 
 def work(kernel: Kernel) -> int:
     """Additions, or what takes as long, of one run of the kernel."""
-    return total(terms([kernel]))
+    if kernel not in _terms:
+        _terms[kernel] = terms([kernel])
+    return total(_terms[kernel])
 
 
 # Numbers, each times a product of sizes, which are to be added up.
 Terms = tuple[tuple[int, Shape], ...]
+_terms: WeakKeyDictionary[Kernel, Terms] = WeakKeyDictionary()
 
 
 def terms(kernels: Iterable[Kernel]) -> Terms:

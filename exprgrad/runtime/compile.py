@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
@@ -133,8 +135,22 @@ def compile_request(request: Request, target: Processor | None = None) -> Compil
 
     A step's dimensions are taken to be those of a mini-batch, a call's to be large.
     """
-    with assuming({}, usual_size(request.slices)):
+    with assuming({}, usual_size(request.slices)), _uncollected():
         return _compiled(request, target)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Within, Python looks for no cycles: what compiling makes is in use until it ends, and
+    to look through all of it takes a part of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def usual_size(slices: Slices | None) -> int:
