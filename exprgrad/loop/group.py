@@ -1,4 +1,4 @@
-"""Contractions whose columns run in groups, for which both factors are copied.
+"""Contractions whose columns run in groups, for which factors are copied.
 
     for i, j: c[i, j] = sum over u: a[u, i] * b[u, j]
     ->
@@ -12,7 +12,8 @@ The panels of a group stay in the cache while all rows are gone through, and a s
 all columns are. Both are read in order, where neighbours along the sum would be on pages
 of their own; so is `c`, and what is read and written with it, line after line of few rows.
 So it is where tiles are no wider than a line of the cache, and in the gradients of weights:
-sums over a mini-batch or all data, whose length is known at run time alone. These run in
+sums over a mini-batch or all data, whose length is known at run time alone; in wide tiles
+panels are copied there at most, and no strips. Such sums run in
 blocks of 256 steps, counted over all axes, which find a place however long the sum is.
 """
 

@@ -158,7 +158,7 @@ def run(graph: Tensor, given: dict[Tensor, np.ndarray], target: Target = SMALL) 
 @pytest.mark.parametrize(("i", "j"), [(13, 1040), (784, 130), (100, 77), (20, 0)])
 def test_values_of_sums_of_any_length(form: str, dtype: str, k: int, i: int, j: int) -> None:
     """A block of 256 steps of two tiles finds a place in half of a cache of 64 KB, and so
-    do the sums of 256 rows that are kept from block to block.
+    do the sums of 252 rows that are kept from block to block.
     """
     a, b = factors(form, dtype, i=i, k=N, j=j)
     graph = eg.einsum(FORMS[form], a, b) * 2 + 1
@@ -176,7 +176,7 @@ def test_values_of_sums_of_any_length(form: str, dtype: str, k: int, i: int, j: 
 @pytest.mark.parametrize("k", [0, 1, 255, 256, 257, 700])
 @pytest.mark.parametrize(("i", "j"), [(784, 130), (250, 64), (1000, 500), (217, 1)])
 def test_values_of_gradients_in_wide_tiles(k: int, i: int, j: int) -> None:
-    """Sums of 128 rows of one tile are kept from block to block."""
+    """Sums of 252 rows of one tile are kept from block to block."""
     a, b = factors("TN", i=i, k=N, j=j)
     graph = eg.tanh(eg.einsum(FORMS["TN"], a, b) / 8)
     assert j == 1 or only(graph, WIDE).group is not None
