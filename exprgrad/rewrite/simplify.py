@@ -7,25 +7,17 @@ from collections.abc import Collection, Sequence
 from exprgrad.graph.mode import rebuilt, replaced
 from exprgrad.graph.node import transform
 from exprgrad.graph.tensor import Tensor, apply
-from exprgrad.rewrite import (
-    algebra,
-    contraction,
-    fold,
-    hoist,
-    stability,
-    structure,
-    totals,
-)
+from exprgrad.rewrite import algebra, contraction, fold, hoist, stability, structure
+from exprgrad.rewrite.deviations import without_deviations
 from exprgrad.rewrite.fixpoint import Rules, Search, fixpoint
 from exprgrad.rewrite.shared import shared
-from exprgrad.rewrite.totals import without_deviations
 
 SAFE = [row.rule() for row in (*algebra.ROWS, *stability.ROWS)]
 
 MOVES = [*structure.RULES, *hoist.RULES]
 # One table for both passes: a loss and what its gradient shares with it, rewritten
 # before the chain rule and after it, come to the same nodes and are computed once.
-RULES = Rules([*fold.RULES, *MOVES, *contraction.RULES, *totals.RULES, *SAFE])
+RULES = Rules([*fold.RULES, *MOVES, *contraction.RULES, *SAFE])
 
 
 def stabilize(outputs: Sequence[Tensor], keep: Collection[Tensor] = ()) -> list[Tensor]:
@@ -57,18 +49,31 @@ def _replaced(outputs: Sequence[Tensor], by: dict[Tensor, Tensor]) -> list[Tenso
 def simplify(outputs: Sequence[Tensor]) -> list[Tensor]:
     """`outputs` in a shorter, faster and numerically safer form of equal value.
 
-    Equal subexpressions are one node, constants are folded, movement is composed, sums lose
-    terms that come to 0, those of a product that is computed anyway are read from it. Raises
-    `CompileError` naming the rules when they do not come to an end.
+    Equal subexpressions are one node, constants are folded, movement is composed, sums of
+    a product that is computed anyway are read from it. Raises `CompileError` naming the
+    rules when they do not come to an end.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x")
     >>> simplify([(x * 1 + 0) ** 2])
     [x * x]
     """
+    return shared(fixpoint(outputs, RULES))
+
+
+def condense(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """`outputs` simplified for the last time, when no derivative is taken of them any more:
+    sums lose the terms that come to 0 (`deviations.py`).
+
+    >>> import exprgrad as eg
+    >>> x, c = eg.input("x", ("batch",)), eg.input("c", ("batch",))
+    >>> condense([(c + 3 * (x - x.mean())).sum()])
+    [sum(c)]
+    """
     finish = Search(RULES).finish
-    found = without_deviations([finish(output) for output in outputs], finish)
-    return shared([finish(output) for output in found])
+    found = [finish(output) for output in outputs]
+    left = without_deviations(found, finish)
+    return shared([finish(output) for output in left])
 
 
 def erase(outputs: Sequence[Tensor]) -> list[Tensor]:

@@ -43,7 +43,7 @@ from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.show import show_kernels
 from exprgrad.loop.split import split
 from exprgrad.loop.turn import turn
-from exprgrad.rewrite.simplify import erase, simplify
+from exprgrad.rewrite.simplify import condense, erase
 from exprgrad.runtime.linked import Linked, Tables
 from exprgrad.runtime.report import Stage
 
@@ -172,7 +172,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     run = Stages()
     roots = [*request.outputs, *request.updates.values()]
     run.stages.append(Stage("graph", 0.0, lambda: listing(roots)))
-    graph = run("simplify", lambda: simplify(erase(roots)), request.listing, check)
+    graph = run("simplify", lambda: condense(erase(roots)), request.listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
     fused = run("fuse", lambda: fuse(interleave(add_rows(pieces))), check=check_kernels)
     divided = run("divide", lambda: divide(fused), check=check_kernels)

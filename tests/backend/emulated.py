@@ -36,7 +36,7 @@ def run(
     code: bytes, emitted: Emitted, arrays: Mapping[Buffer, Array], sizes: Mapping[str, int]
 ) -> None:
     """Run a program on one thread, on arrays that its buffers are."""
-    machine = Machine(code)
+    machine = Processor(code)
     places = {buffer: machine.put(array) for buffer, array in arrays.items()}
     tables = [places[buffer] for table in emitted.tables for buffer in table]
     dims = [sizes[name] for name in emitted.layout.dims]
@@ -46,11 +46,14 @@ def run(
     context = [*given, status, barrier, claims, ticks, 0, 1, 0, 0]
     assert len(context) == len(CONTEXT)
     machine.call("run", machine.put(np.array(context, np.int64)), 0, 1)
+    assert not any(machine.core.mem_read(status, status_size(1)))  # no index out of range
     for buffer, array in arrays.items():
+        before = array.copy()
         machine.take(places[buffer], array)
+        assert buffer.role not in ("input", "constant") or np.array_equal(array, before)
 
 
-class Machine:
+class Processor:
     """A processor with the code of an object file in its memory."""
 
     def __init__(self, code: bytes) -> None:

@@ -81,7 +81,7 @@ class Made:
 
 def _memory(buffer: Buffer, values: Mapping[Tensor, Array], dims: Mapping[str, int]) -> Array:
     if buffer.role == "input":
-        return values[buffer.source]
+        return np.array(values[buffer.source])
     if buffer.role == "state":
         return np.array(buffer.source.value)
     if buffer.role == "constant":

@@ -31,7 +31,7 @@ from exprgrad.loop.rows import add_rows
 from exprgrad.loop.schedule import Scheduled, schedule
 from exprgrad.loop.split import split
 from exprgrad.loop.turn import turn
-from exprgrad.rewrite.simplify import erase, simplify
+from exprgrad.rewrite.simplify import condense, erase
 from tests.compiled import as_arrays
 
 Array = NDArray[Any]
@@ -74,7 +74,7 @@ def stages(
 ) -> Stages:
     """The passes of the compiler up to the backend, one after another."""
     changes = updates or {}
-    graph = simplify(erase([*outputs, *changes.values()]))
+    graph = condense(erase([*outputs, *changes.values()]))
     results = [
         Buffer(f"output{n}", node.shape, node.dtype, "output")
         for n, node in enumerate(outputs)

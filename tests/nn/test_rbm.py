@@ -160,8 +160,8 @@ def bars() -> Any:
 def test_training_raises_the_exact_likelihood(persistent: bool) -> None:
     """No machine is above -log 14 = -2.64; evenly spread rows have -9 log 2 = -6.24.
 
-    Ten seeds came to -3.33 to -3.13 with CD, 68 to -4.07 to -2.94 with persistent chains; draws
-    depend on what was drawn before in this process, and one of them came to -4.18.
+    Ten seeds came to -3.33 to -3.13 with CD. With persistent chains 68 runs came to between
+    -4.07 and -2.94, one more to -4.18: draws depend on what was drawn before in the process.
     """
     data = np.repeat(bars(), 10, axis=0)
     rbm = fresh(9, 8)
