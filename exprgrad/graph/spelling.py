@@ -13,8 +13,9 @@ import numpy as np
 from exprgrad.graph.dims import Dim, Shape, Size, show
 from exprgrad.graph.tensor import Constant, Tensor
 
-# How tightly an expression binds, as in Python.
-COMPARE, OR, AND, SUM, PRODUCT, SIGN, POWER, ATOM = range(8)
+# How tightly an expression binds, as in Python. Chains of * and / alone are set apart from
+# those with @, // or %, which bind alike there: a * (b @ c) is not a * b @ c.
+COMPARE, OR, AND, SUM, MIXED, PRODUCT, SIGN, POWER, ATOM = range(9)
 
 
 class Text(NamedTuple):
@@ -37,6 +38,16 @@ def _infix(symbol: str, binds: int, left: int = 0, right: int = 0) -> Spelling:
     def spell(node: Tensor, args: list[Text]) -> Text:
         a, b = args[0].inside(binds + left), args[1].inside(binds + right)
         return Text(f"{a} {symbol} {b}", binds)
+
+    return spell
+
+
+def _product(symbol: str, right: int) -> Spelling:
+    """A multiplication or division, whose right side has to bind so tightly."""
+
+    def spell(node: Tensor, args: list[Text]) -> Text:
+        a, b = args[0].inside(MIXED), args[1].inside(right)
+        return Text(f"{a} {symbol} {b}", min(max(args[0].binds, MIXED), PRODUCT))
 
     return spell
 
@@ -87,7 +98,8 @@ def size_text(size: Size) -> Text:
     single = len(size.terms) == 1
     simple = single and size.terms[0][1] == 1 and len(size.terms[0][0]) == 1
     text = str(size)
-    binds = ATOM if simple and "/" not in text else PRODUCT if single else SUM
+    product = MIXED if "//" in text else PRODUCT
+    binds = ATOM if simple and "/" not in text else product if single else SUM
     return Text(text, binds)
 
 
@@ -115,7 +127,7 @@ def _dot(node: Tensor, args: list[Text]) -> Text:
     plain = 1 <= len(a) <= 2 and 1 <= len(b) <= 2 and a[-1] == b[0]
     if leads and plain and out == batch + a[:-1] + b[1:] and not (batch and vector):
         return Text(
-            f"{args[0].inside(PRODUCT)} @ {args[1].inside(PRODUCT + 1)}", PRODUCT
+            f"{args[0].inside(MIXED)} @ {args[1].inside(SIGN)}", MIXED
         )
     return Text(f'einsum("{la},{lb}->{out}", {args[0].text}, {args[1].text})')
 
@@ -211,10 +223,10 @@ SPELLINGS: dict[str, Spelling] = {
     # elementwise
     "add": _infix("+", SUM),
     "subtract": _infix("-", SUM, right=1),
-    "multiply": _infix("*", PRODUCT),
-    "divide": _infix("/", PRODUCT, right=1),
-    "floor_divide": _infix("//", PRODUCT, right=1),
-    "remainder": _infix("%", PRODUCT, right=1),
+    "multiply": _product("*", PRODUCT),
+    "divide": _product("/", SIGN),
+    "floor_divide": _infix("//", MIXED, right=SIGN - MIXED),
+    "remainder": _infix("%", MIXED, right=SIGN - MIXED),
     "pow": _infix("**", POWER, left=1, right=-1),
     "maximum": _call("maximum"),
     "minimum": _call("minimum"),

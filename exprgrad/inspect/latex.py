@@ -209,7 +209,7 @@ LATEX: dict[str, Rule] = {
     "multiply": multiply,
     "divide": row(r"\frac{{{0}}}{{{1}}}", PRODUCT),
     "floor_divide": row(r"\left\lfloor \frac{{{0}}}{{{1}}} \right\rfloor"),
-    "remainder": row(r"{0} \bmod {1}", PRODUCT, POWER, POWER),
+    "remainder": row(r"{0} \bmod {1}", RELATION, POWER, POWER),
     "pow": row("{0}^{{{1}}}", POWER, ATOM),
     "maximum": _function("max"),
     "minimum": _function("min"),

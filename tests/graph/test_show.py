@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import exprgrad as eg
 
@@ -34,6 +36,10 @@ LINES = [
     (W.T, "W.T"),
     (X.sum(0) @ W, "sum(x, axis=0) @ W"),
     (X @ W @ W.T, "x @ W @ W.T"),
+    ((X @ W) * (X @ (W + 1)), "x @ W * (x @ (W + 1.0))"),
+    (X * (X % 2), "x * (x % 2.0)"),
+    (X % 2 * X, "x % 2.0 * x"),
+    (X * (X * 2 / 3), "x * x * 2.0 / 3.0"),
     (Q @ R, "q @ r"),
     (eg.einsum("ik,jk->ij", X, X), 'einsum("ik,jk->ij", x, x)'),
     (X[1:, ::-2], "x[1:, ::-2]"),
@@ -106,3 +112,42 @@ def test_an_output_that_another_reads_is_named_once():
     first = eg.exp(X @ W + B * 2)
     text = eg.listing([first, first * 2])
     assert text.count("exp(") == 1
+
+
+LEAVES = {name: eg.input(name, (2, 2), "float64") for name in "abc"}
+
+
+@st.composite
+def spelled(draw: st.DrawFn, depth: int = 4) -> tuple[eg.Tensor, str]:
+    """An expression, and Python's own text of it with all parentheses."""
+    if not depth or draw(st.integers(0, 5)) == 0:
+        name = draw(st.sampled_from("abc"))
+        return LEAVES[name], name
+    sign = draw(st.sampled_from([*"+-*/@%", "//", "**", "neg"]))
+    a, left = draw(spelled(depth - 1))
+    if sign == "neg":
+        return -a, f"(-{left})"
+    if sign == "**":
+        return a**2.0, f"({left} ** 2.0)"
+    b, right = draw(spelled(depth - 1))
+    scope = {"a": a, "b": b}
+    return eval(f"a {sign} b", {}, scope), f"({left} {sign} {right})"
+
+
+@given(case=spelled())
+@settings(max_examples=300)
+def test_text_means_what_it_was_written_for(case: tuple[eg.Tensor, str]) -> None:
+    """Python reads it as the same operations in the same order, but for (a * b) * c."""
+    node, wanted = case[0] + 0.0, f"({case[1]} + 0.0)"
+    rng = np.random.default_rng(0)
+    scope = {name: rng.uniform(0.5, 2, (2, 2)) for name in "abc"}
+    *definitions, text = str(node).splitlines()
+    with np.errstate(all="ignore"):
+        expected = eval(wanted, {}, scope)
+        for line in definitions:
+            name, value = line.split(": ", 1)
+            scope[name] = eval(value.split(" = ", 1)[1], {}, scope)
+        found = eval(text, {}, scope)
+    close = np.isclose(found, expected, rtol=1e-6, equal_nan=True)
+    rounded = "%" in wanted or "//" in wanted  # which jump where a number is whole
+    assert close.all() or (rounded and close.any())
