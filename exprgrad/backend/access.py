@@ -46,9 +46,11 @@ def address(scope: Scope, buffer: Buffer, place: Affine, level: Level, point: Po
 def _base(scope: Scope, buffer: Buffer, place: Affine, level: Level) -> tuple[str, Level]:
     """The pointer moved by what the axes of all levels add, and the innermost of these."""
     pointer, home = scope.pointer(buffer), scope.root
+    levels = list(level.outward())
+    bound: dict[Axis | None, Level] = {a: each for each in reversed(levels) for a in each.axes}
     done: tuple[Term, ...] = ()
-    for each in reversed(list(level.outward())):
-        here = tuple(term for term in place.terms if _axis(term) in each.axes)
+    for each in reversed(levels):
+        here = tuple(term for term in place.terms if bound.get(_axis(term)) is each)
         if here:
             done += here
             pointer, home = _stepped(scope, buffer, pointer, each, here, done), each

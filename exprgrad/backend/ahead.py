@@ -59,7 +59,7 @@ def ask_in_loop(scope: Scope, node: Scalar, level: Level, point: Point) -> None:
         return
     for axis, bound in level.axes.items():
         factor = place.factor_of(axis)
-        plain = bound.lanes == 1 and bound.tile == 1 and isinstance(factor, int)
+        plain = bound.lanes == 1 and bound.tile == 1 and not level.is_row(axis)
         if axis is vector[0] and _goes_on(scope, node) and _stream(scope, level):
             ahead = _stream(scope, level) // buffer.dtype.size
         elif plain and isinstance(factor, int) and factor * buffer.dtype.size > APART:

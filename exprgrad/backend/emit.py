@@ -17,6 +17,7 @@ from exprgrad.backend.arith import INDEX, floor_div, iota, select, splat
 from exprgrad.backend.blocks import last_of
 from exprgrad.backend.cover import open_piece, runs
 from exprgrad.backend.crosswise import store_across
+from exprgrad.backend.epilogue import open_rows
 from exprgrad.backend.filling import Panels, Piece
 from exprgrad.backend.groups import Groups
 from exprgrad.backend.level import Level
@@ -127,13 +128,15 @@ class Emitter:
     def _points(self, stores: Sequence[Store], level: Level) -> None:
         """All points of the tile; at each every value first, then every store."""
         axes = frozenset(stores[0].axes)
-        tiles = level.tiled(axes)
         vector = level.vector_of(axes)
         lanes = vector[1].lanes if vector else 1
         self.sums = beside(stores)
-        self.spread = ask_for_tile(self, stores, level, tiles)
+        self.spread = ask_for_tile(self, stores, level, level.tiled(axes))
         last = last_of(self, stores, level)
         level = last.level if last is not None else level
+        rows = open_rows(self, stores, level)
+        level = rows.level if rows is not None else level
+        tiles = level.tiled(axes)
         squares: dict[tuple[Store, tuple[Axis, Axis], frozenset[tuple[Axis, int]]], list[str]] = {}
         for place in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, place, strict=True))
@@ -147,8 +150,9 @@ class Emitter:
                     squares.setdefault((each, pair, others), []).append(value)
         for (each, pair, others), columns in squares.items():
             store_across(self, each, pair, columns, level, dict(others))
-        if last is not None:
-            last.close()
+        for opened in (rows, last):
+            if opened is not None:
+                opened.close()
 
     # Scalars
 

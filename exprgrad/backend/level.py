@@ -87,9 +87,13 @@ class Level:
         """Those of `axes` that have several iterations here, outermost first."""
         found: dict[Axis, Bound] = {}
         for level in self.outward():
-            inner = {a: b for a, b in level.axes.items() if a in axes and b.tile > 1}
-            found = {**inner, **found}
-        return found
+            here = {a: b for a, b in level.axes.items() if a in axes and a not in found}
+            found = {**here, **found}
+        return {axis: bound for axis, bound in found.items() if bound.tile > 1}
+
+    def is_row(self, axis: Axis) -> bool:
+        """Whether an axis that is bound here has one of the iterations that it has outside."""
+        return self.parent is not None and any(axis in each.axes for each in self.parent.outward())
 
     def vector_of(self, axes: frozenset[Axis]) -> tuple[Axis, Bound] | None:
         """The axis among `axes` that runs as a vector here, if any."""
