@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from exprgrad.errors import GraphError
 from exprgrad.grad import grad
 from exprgrad.graph.mode import replaced
+from exprgrad.graph.leaves import step
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
 from exprgrad.train.hyper import Part
@@ -33,6 +34,8 @@ class Optimizer(Part):
     >>> Plain(rate=0.1)
     Plain(rate=0.1)
     """
+
+    _moved: frozenset[Tensor] = frozenset()
 
     def update(self, parameter: Tensor, gradient: Tensor) -> Updates:
         """The new value of `parameter` and of this optimizer's states for it."""
@@ -90,7 +93,8 @@ class Optimizer(Part):
         """New values for one step down the gradient of `loss`, for `eg.function`.
 
         `parameters` are all that the loss depends on, when not given. Raises
-        `GraphError` when there are none or the loss is not a scalar.
+        `GraphError` when there are none, the loss is not a scalar, or this optimizer has
+        counted updates of other parameters and what it does depends on their number.
 
         >>> import exprgrad as eg
         >>> w = eg.parameter("w", init=3.0)
@@ -107,7 +111,23 @@ class Optimizer(Part):
         if points:
             image = replaced([loss, *gradients], points)
             loss, gradients = image[loss], [image[gradient] for gradient in gradients]
-        return self.changes(chosen, gradients, loss)
+        found = self.changes(chosen, gradients, loss)
+        self._require_own(chosen, found)
+        return found
+
+    def _require_own(self, parameters: Sequence[Tensor], updates: Updates) -> None:
+        """Refuse to go on counting from the updates of others where the count matters."""
+        made, before = int(self.count.value), self._moved
+        self._moved = before | set(parameters)
+        if not made or not before or not before.isdisjoint(parameters):
+            return
+        values = [new for state, new in updates.items() if state is not self.count]
+        if not {self.count, step}.isdisjoint(walk(values)):
+            first, other = (", ".join(sorted(p.name for p in of)) for of in (before, parameters))
+            raise GraphError(
+                f"this {type(self).__name__} has made {made} updates of others, {first}; what it does "
+                f"depends on how many, and would go on from there for {other}: make one anew"
+            )
 
 
 def parameters_of(expression: Tensor) -> list[Tensor]:

@@ -179,3 +179,29 @@ def test_two_optimizers_count_their_own_updates() -> None:
     eg.function([], None, second.updates(u * u))()
     assert (first.count.value, second.count.value) == (5, 1)
     assert u.value == pytest.approx(0.9, abs=1e-6)  # Adam's first step is the rate
+
+
+@pytest.mark.parametrize(
+    "optimizer", [eg.optim.Adam(0.01), eg.optim.SGD(eg.schedules.cosine(0.1, 100))]
+)
+def test_one_that_counts_does_not_go_on_with_other_parameters(
+    optimizer: eg.optim.Optimizer,
+) -> None:
+    x = eg.input("x", ("batch",))
+    first, second = (eg.parameter(name, init=3.0) for name in ("first", "second"))
+    losses = [((w * x - 2) ** 2).mean() for w in (first, second)]
+    data = {"x": np.ones(8)}
+    eg.Trainer(losses[0], optimizer).fit(data, epochs=2, batch_size=4)
+    with pytest.raises(GraphError, match=r"4 updates of others, first; .* for second"):
+        eg.Trainer(losses[1], optimizer).fit(data, batch_size=4)
+    assert float(second.value) == 3.0
+    # the same parameters, alone or with others, are trained on
+    eg.Trainer(losses[0], optimizer).fit(data, batch_size=4)
+    eg.Trainer(losses[0] + losses[1], optimizer).fit(data, batch_size=4)
+
+
+def test_one_that_does_not_count_trains_any_parameters() -> None:
+    x, optimizer = eg.input("x", ("batch",)), eg.optim.Momentum(0.1)
+    for name in ("first", "second"):
+        loss = ((eg.parameter(name, init=3.0) * x - 2) ** 2).mean()
+        eg.Trainer(loss, optimizer).fit({"x": np.ones(8)}, batch_size=4)
