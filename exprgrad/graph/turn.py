@@ -4,10 +4,12 @@ another.
 
 from __future__ import annotations
 
+import os
 import threading
 from weakref import WeakSet
 
 _joining = threading.Lock()
+_held: list[threading.Lock] = []  # while the process is being forked
 
 
 class Turn:
@@ -27,6 +29,8 @@ class Turn:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self._joined = WeakSet([self])
+        with _joining:
+            _turns.add(self)
 
     def join(self, other: Turn) -> None:
         """Make two locks one, as soon as nobody holds either."""
@@ -38,3 +42,28 @@ class Turn:
                 many._joined |= few._joined
                 for turn in few._joined:
                     turn.lock, turn._joined = many.lock, many._joined
+
+
+_turns: WeakSet[Turn] = WeakSet()
+
+
+def _take_all() -> None:
+    """Wait until no program runs: a child has memory as it is between two steps, and no lock
+    of a thread that it lacks.
+    """
+    _joining.acquire()
+    _held.extend({turn.lock for turn in _turns})
+    for lock in _held:
+        lock.acquire()
+
+
+def _give_all_back() -> None:
+    while _held:
+        _held.pop().release()
+    _joining.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_take_all, after_in_parent=_give_all_back, after_in_child=_give_all_back
+    )

@@ -195,6 +195,42 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sorted(ran))
     assert done.stdout.strip() == "7 [0, 0, 1, 1]", done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_forked_while_a_program_runs_may_run_it_too() -> None:
+    program = """
+import os, signal, threading, warnings
+import numpy as np
+import exprgrad as eg
+warnings.simplefilter("ignore")
+x = eg.input("x", ("n", 300))
+w = eg.parameter("w", (300, 300), init=eg.init.normal(0, 0.05))
+step = eg.function([x], eg.tanh(x @ w).sum(), updates={w: w * 1.0})
+rows, ended = np.ones((4000, 300), np.float32), threading.Event()
+step(rows)
+def again():
+    while not ended.is_set():
+        step(rows)
+thread = threading.Thread(target=again)
+thread.start()
+codes = []
+for _ in range(5):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        step(rows[:2])
+        os._exit(7)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+ended.set()
+thread.join()
+step(rows)
+print(codes)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=200
+    )
+    assert done.stdout.strip() == "[7, 7, 7, 7, 7]", done.stderr
+
+
 def test_the_gil_is_released() -> None:
     library = compile_module(
         "declare i32 @usleep(i32)\n"
