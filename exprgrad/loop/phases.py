@@ -17,16 +17,8 @@ from exprgrad.loop.cost import typical, work
 from exprgrad.loop.ir import Buffer
 from exprgrad.loop.memory import TEMPORARY
 from exprgrad.loop.schedule import Scheduled
-from exprgrad.loop.share import (
-    MANY,
-    Anyone,
-    Part,
-    Touched,
-    common_grains,
-    divisions,
-    reads,
-    writes,
-)
+from exprgrad.loop.share import MANY, Meeting, common_grains, divisions
+from exprgrad.loop.sink import sink
 
 # In additions: what is worth a barrier.
 PARALLEL_WORK = 20_000
@@ -78,11 +70,10 @@ def _bytes(buffer: Buffer) -> int:
 
 
 class Phase:
-    """Kernels between two barriers: which parts threads read and write of each buffer."""
+    """Kernels between two barriers, and what they may still store."""
 
     def __init__(self) -> None:
-        self.read: dict[Buffer, frozenset[Part]] = {}
-        self.written: dict[Buffer, frozenset[Part]] = {}
+        self.meeting = Meeting()
         self.spare = SPARE
         self.checks_index = False
 
@@ -98,37 +89,19 @@ class Phase:
         if (early or self._shares(each)) and each.nbytes > self.spare:
             return None
         ways = [*each.ways, each.alone] if each.small else each.ways
-        return next((way for way in ways if self._holds(way)), None)
+        return next((way for way in ways if self.meeting.holds(way)), None)
 
     def _shares(self, each: Waiting) -> bool:
         """Whether the kernel would have to wait if nobody knew who touches what."""
-        read, written = self.read.keys(), self.written.keys()
+        read, written = self.meeting.read.keys(), self.meeting.written.keys()
         return bool(each.reads & written or each.writes & (read | written))
-
-    def _holds(self, scheduled: Scheduled) -> bool:
-        """Whether no thread of the kernel meets another's data."""
-        read, written = reads(scheduled), writes(scheduled)
-        return self._apart(written, self.written) and all(
-            self._apart(ours, theirs)
-            for ours, theirs in ((read, self.written), (written, self.read))
-        )
-
-    def _apart(self, ours: Touched, theirs: Touched) -> bool:
-        """Whether each thread keeps to its own part of all buffers in both."""
-        for buffer in ours.keys() & theirs.keys():
-            parts = ours[buffer] | theirs[buffer]
-            if len(parts) > 1 or Anyone.UNKNOWN in parts:
-                return False
-        return True
 
     def add(self, each: Waiting, chosen: Scheduled, early: bool = False) -> None:
         """Take a kernel into the phase."""
         if early or self._shares(each):
             self.spare -= each.nbytes
         self.checks_index |= each.checks_index
-        for found, mine in ((reads(chosen), self.read), (writes(chosen), self.written)):
-            for buffer, parts in found.items():
-                mine[buffer] = mine.get(buffer, frozenset()) | parts
+        self.meeting.add(chosen)
 
 
 class Passed:
@@ -195,7 +168,8 @@ def into_phases(kernels: Sequence[Scheduled]) -> list[list[Scheduled]]:
                 phase.add(each, chosen, bool(passed.kernels))
                 result[-1].append(chosen)
         waiting = passed.kernels
-    return [[replace(each, claimed=is_claimed(phase)) for each in phase] for phase in result]
+    late = sink(result)
+    return [[replace(each, claimed=is_claimed(phase)) for each in phase] for phase in late]
 
 
 def writes_state(scheduled: Scheduled) -> bool:

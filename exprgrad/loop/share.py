@@ -168,3 +168,38 @@ def slab(view: Shape, index: Sequence[Scalar], axis: Axis, grain: int) -> Part:
     if all(n == 1 for n in view[:found]):
         return Slab(1, None, axis.extent * stride, grain * stride)
     return Slab(stride, view[found], axis.extent, grain)
+
+
+class Meeting:
+    """What threads do between two barriers: the parts that each reads and writes of the
+    buffers.
+    """
+
+    def __init__(self, kernels: Iterable[Scheduled] = ()) -> None:
+        self.read: dict[Buffer, frozenset[Part]] = {}
+        self.written: dict[Buffer, frozenset[Part]] = {}
+        for scheduled in kernels:
+            self.add(scheduled)
+
+    def add(self, scheduled: Scheduled) -> None:
+        """Take a kernel in."""
+        for found, mine in ((reads(scheduled), self.read), (writes(scheduled), self.written)):
+            for buffer, parts in found.items():
+                mine[buffer] = mine.get(buffer, frozenset()) | parts
+
+    def holds(self, scheduled: Scheduled) -> bool:
+        """Whether no thread would meet another's data in the kernel."""
+        read, written = reads(scheduled), writes(scheduled)
+        return _apart(written, self.written) and all(
+            _apart(ours, theirs)
+            for ours, theirs in ((read, self.written), (written, self.read))
+        )
+
+
+def _apart(ours: Touched, theirs: Touched) -> bool:
+    """Whether each thread keeps to its own part of all buffers in both."""
+    for buffer in ours.keys() & theirs.keys():
+        parts = ours[buffer] | theirs[buffer]
+        if len(parts) > 1 or Anyone.UNKNOWN in parts:
+            return False
+    return True
