@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from exprgrad.errors import GraphError
 from exprgrad.grad import grad
-from exprgrad.graph.mode import replaced
 from exprgrad.graph.leaves import step
+from exprgrad.graph.mode import replaced
 from exprgrad.graph.node import walk
 from exprgrad.graph.tensor import Tensor
 from exprgrad.train.hyper import Part
@@ -125,8 +125,9 @@ class Optimizer(Part):
         if not {self.count, step}.isdisjoint(walk(values)):
             first, other = (", ".join(sorted(p.name for p in of)) for of in (before, parameters))
             raise GraphError(
-                f"this {type(self).__name__} has made {made} updates of others, {first}; what it does "
-                f"depends on how many, and would go on from there for {other}: make one anew"
+                f"this {type(self).__name__} has made {made} updates of others, {first}; what "
+                f"it does depends on how many, and would go on from there for {other}: make "
+                f"one anew"
             )
 
 
