@@ -65,8 +65,9 @@ def scalar_function(
     """A function of tensors, elementwise, whose gradient of any order SymPy derives.
 
     The symbols stand for real numbers; without any, they are the expression's own in
-    alphabetical order. A jump has slope 0, Max and Min share a tie half and half.
-    Raises `GraphError` when the expression has other symbols than `symbols`.
+    alphabetical order. A jump of sign, Heaviside or Piecewise has slope 0, Max and Min
+    share a tie half and half. Raises `GraphError` when the expression has other symbols
+    than `symbols`, a gradient of it where SymPy finds none, as of floor.
 
     >>> import exprgrad as eg
     >>> t = sympy.Symbol("t")

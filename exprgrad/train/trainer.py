@@ -135,8 +135,8 @@ class Trainer:
         leaves the training done so far, and `history`.
         """
         program = self._training_program()
-        if isinstance(callbacks, Callback):
-            callbacks = [callbacks]
+        if not isinstance(callbacks, list | tuple):
+            callbacks = [callbacks]  # type: ignore[list-item]  # refused if it is none
         plan = planned(
             program,
             self._input_names(),

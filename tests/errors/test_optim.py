@@ -119,6 +119,7 @@ WRONG = [
         "b is in a group, but the loss does not",
     ),
     (lambda: o.Groups((PLAIN, W)), "a group is an optimizer and a list of parameters"),
+    (lambda: o.Groups((PLAIN, ["W"])), "a group is an optimizer and a list of parameters"),
     (
         lambda: o.Groups((o.Adam, [W])),
         "a group is an optimizer and a list of parameters",

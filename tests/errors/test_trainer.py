@@ -51,9 +51,10 @@ def test_two_kinds_of_validation():
         trainer().fit(DATA, batch_size=2, validation_split=0.5, validation_data=DATA)
 
 
-def test_a_callback_that_was_not_made():
-    with fails(InputError, "made by a call, as EarlyStopping(patience=5), not <class"):
-        trainer().fit(DATA, batch_size=2, callbacks=[eg.EarlyStopping])
+@pytest.mark.parametrize("given", [[eg.EarlyStopping], eg.EarlyStopping, print, None])
+def test_a_callback_that_was_not_made(given):
+    with fails(InputError, "made by a call, as EarlyStopping(patience=5), not "):
+        trainer().fit(DATA, batch_size=2, callbacks=given)
 
 
 def test_a_search_along_a_line_over_mini_batches():

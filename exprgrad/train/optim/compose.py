@@ -248,12 +248,17 @@ def _pair(group: Any) -> tuple[Optimizer, list[Tensor]]:
     """A group, checked."""
     if isinstance(group, tuple) and len(group) == 2:
         optimizer, parameters = group
-        if isinstance(optimizer, Optimizer) and isinstance(parameters, list | tuple):
+        listed = isinstance(parameters, list | tuple) and all(map(_is_parameter, parameters))
+        if isinstance(optimizer, Optimizer) and listed:
             return optimizer, list(parameters)
     raise GraphError(
         f"a group is an optimizer and a list of parameters, as in (Adam(), [w]), not "
         f"{group!r}"
     )
+
+
+def _is_parameter(given: Any) -> bool:
+    return isinstance(given, Tensor) and given.op == "parameter"
 
 
 def _disturbs(part: Part, what: str) -> GraphError:
