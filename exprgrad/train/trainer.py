@@ -162,7 +162,10 @@ class Trainer:
     def evaluate(self, data: Data | Batches, batch_size: int | None = None) -> Means:
         """Loss and metrics on `data`, in inference mode, nothing updated.
 
-        Batches weigh by their rows, so that `batch_size` changes nothing but rounding.
+        Rows are taken `batch_size` at a time, 1,024 unless given, and batches weigh by
+        their rows: of a mean over rows that changes nothing but rounding. What is none, as
+        the root of a mean, a maximum or a batch's own statistics, is that of parts, then
+        averaged; of all rows it is with `batch_size=len(rows)`.
         """
         program = self._inference_program()
         source = read(program.inputs, data, "the data", also=self._input_names())
@@ -173,15 +176,18 @@ class Trainer:
     ) -> Array:
         """The value of an expression, or of "loss" or a metric by name, for all rows.
 
-        Of `data` only the inputs that the expression depends on are needed. Parts of
-        `batch_size` rows are computed one after another where the first axis is a row.
+        Of `data` only the inputs that the expression depends on are needed. Where the first
+        axis alone is that of rows, parts of `batch_size` rows, 1,024 unless given, are
+        computed one after another: give the number of rows where a row's value depends on
+        others, as in a softmax over rows.
         """
         expression = self._named(what) if isinstance(what, str) else as_tensor(what)
         call = self._prediction(expression)
         if not call.inputs:
             return np.asarray(call())
         table = as_table(call.inputs, data, "the data", also=self._input_names())
-        if not expression.ndim or expression.shape[0] != call.inputs[0].shape[0]:
+        rows = call.inputs[0].shape[0]
+        if [axis for axis, n in enumerate(expression.shape) if n == rows] != [0]:
             return np.asarray(call(**table.arrays))
         size = inference_rows(table, batch_size)
         parts = [

@@ -280,3 +280,12 @@ def test_own_loss_and_own_rule_together() -> None:
     trainer = eg.Trainer(eg.log(1 + (x - w) ** 2).mean(), Signs(rate=0.25))
     trainer.fit({"x": np.full(4, 3.0)}, epochs=12, batch_size=4)
     assert float(w.value) == 3.0
+
+
+def test_what_rows_have_with_all_others_is_predicted_at_once():
+    """More rows than are taken at a time where each is computed by itself."""
+    x = eg.input("x", ("batch", 3))
+    w = eg.parameter("w", (3,))
+    trainer = eg.Trainer(((x @ w) ** 2).mean(), eg.optim.SGD(0.1))
+    rows = np.random.default_rng(0).normal(size=(2500, 3)).astype(np.float32)
+    np.testing.assert_allclose(trainer.predict(x @ x.T, {"x": rows}), rows @ rows.T, atol=1e-4)
