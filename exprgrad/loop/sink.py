@@ -27,8 +27,11 @@ def sink(phases: Sequence[Sequence[Scheduled]]) -> list[list[Scheduled]]:
     uses = Uses(found)
     meetings = [Meeting() for _ in found]
     for number in reversed(range(len(found))):
+        overwritten: set[Buffer] = set()
         for each in reversed(phases[number]):
-            later = uses.later(each, number)
+            keeps = overwritten.isdisjoint(each.kernel.reads())
+            later = uses.later(each, number) if keeps else ()
+            overwritten |= each.kernel.writes()
             there = next((n for n in later if meetings[n].holds(each)), number)
             meetings[there].add(each)
             if there != number:

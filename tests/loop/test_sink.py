@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 import exprgrad as eg
+from exprgrad.graph.dtype import float32
 from exprgrad.graph.tensor import Tensor
-from exprgrad.loop import phases
-from exprgrad.loop.schedule import Scheduled
-from tests.loop.stages import stages
+from exprgrad.loop import ir, phases
+from exprgrad.loop.ir import Axis, Buffer, Kernel, Store
+from exprgrad.loop.schedule import Scheduled, schedule
+from exprgrad.loop.sink import sink
+from tests.loop.stages import MACHINE, stages
 
 LAYERS = 12
 X = eg.input("x", ("batch", 512))
@@ -63,3 +66,25 @@ def test_the_arena_has_a_layer_for_each_layer() -> None:
     temporaries = str(eg.Trainer(loss, eg.optim.SGD(0.1)).memory()).splitlines()[0].split()[1]
     layers = int(temporaries.removesuffix("*batch")) / (512 * 4)
     assert LAYERS < layers <= LAYERS + 4
+
+
+def test_what_is_overwritten_in_the_same_phase_is_read_before() -> None:
+    """Each thread reads its own part of a state, then writes it."""
+    state, copy, output = (
+        Buffer(role, (64,), float32, role) for role in ("state", "temporary", "output")
+    )
+    kernels = [copied(copy, state), copied(state, state, more=1), copied(output, copy)]
+    reads, writes, last = (schedule(kernel, MACHINE) for kernel in kernels)
+    assert sink([[reads, writes], [last]]) == [[reads, writes], [last]]
+    assert sink([[writes, reads], [last]]) == [[writes], [reads, last]]
+    assert sink([[reads], [writes], [last]]) == [[reads], [writes], [last]]
+
+
+def copied(to: Buffer, source: Buffer, more: int = 0) -> Kernel:
+    """The kernel to[i] = source[i], added to itself so many times."""
+    axis = Axis("i", 64)
+    place = ir.axis_value(axis)
+    value = ir.read(source, source.shape, [place])
+    for _ in range(more):
+        value = ir.scalar("add", (value, value), (), value.dtype)
+    return Kernel((Store(to, (axis,), (place,), value),))
