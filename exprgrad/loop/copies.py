@@ -70,7 +70,7 @@ def copies(kernels: Sequence[Kernel]) -> Copies:
             _, product = ir.condition_of(node.args[0])
             times = points(frozenset(kernel.stores[0].axes) | ir.free_axes(product))
             for factor in product.args:
-                if factor.op == "read":
+                if factor.op == "read" and factor.params[0] not in kernel.writes():
                     _propose(found, factor, frozenset(node.params[1]), times)
     return found
 
@@ -99,7 +99,8 @@ def _propose(
 ) -> None:
     """Enter a copy of what is read, where its place in the copy is a plain index.
 
-    A temporary is put in order itself; only its border is a reason to copy it.
+    A temporary is put in order itself; only its border is a reason to copy it. What a
+    kernel writes itself cannot be copied before.
     """
     buffer, view, index, guard = ir.read_parts(read)
     if buffer.role == "temporary" and guard is None:
@@ -114,7 +115,7 @@ def _propose(
     outside = [
         within(side.source, n)
         for side, n in zip(known, view, strict=True)
-        if not _lies_inside(side.source, n)
+        if guard is not None and not _lies_inside(side.source, n)
     ]
     value = ir.read(buffer, view, [s.source for s in known], conjunction(outside))
     key = value, tuple(bool(ir.free_axes(i) & summed) for i in index)
@@ -168,7 +169,8 @@ def _guards(guard: Scalar | None, index: Sequence[Scalar], view: Sequence[Size])
 
 
 def _lies_inside(index: Scalar, n: Size) -> bool:
-    low, high = range_of(ir.affine(index))
-    if index.op == "axis" or not isinstance(n, int) or high == inf:
+    """Whether an index is known to be one of an axis of size `n`."""
+    if index.op == "axis" and index.params[0].extent == n:
         return True
-    return low >= 0 and high < n
+    low, high = range_of(ir.affine(index))
+    return isinstance(n, int) and low >= 0 and high < n

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
+from exprgrad.errors import CompileError
 from exprgrad.graph.dims import count
 from exprgrad.loop.cost import typical
 from exprgrad.loop.ir import Buffer, Kernel
@@ -23,7 +24,8 @@ def sequence(
     kernels: Sequence[Kernel], after: Dependents, first: set[int], held: set[int]
 ) -> list[int]:
     """A topological order of `kernels`; those in `after[n]` come after kernel n, and
-    none of `held` comes before all of `first` are done.
+    none of `held` comes before all of `first` are done. Raises `CompileError` where there
+    is none.
     """
     depths = _depth_first(after)
     balance = Balance(kernels)
@@ -54,6 +56,8 @@ def sequence(
         if not missing:
             offer(sorted(parked))
             parked.clear()
+    if len(done) < len(after):
+        raise CompileError("order: some kernels wait for one another, so that none can run")
     return list(done)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 import exprgrad as eg
+from exprgrad.errors import CompileError
 from exprgrad.loop import ir
 from exprgrad.loop.cost import assuming
 from exprgrad.loop.ir import Buffer, Kernel, Store
@@ -91,3 +94,10 @@ def test_a_gradient_updates_its_parameter_before_the_next_is_computed() -> None:
     # All activations live when the backward pass begins, and few cotangents at a time.
     assert depth * layer <= plan(needed, dims).nbytes <= (depth + 5) * layer
     assert max(nbytes(life.buffer, dims) for life in needed) == layer
+
+
+def test_kernels_that_wait_for_one_another_are_refused() -> None:
+    first, second, last = (buffer(name, 8) for name in ("first", "second", "last"))
+    kernels = [kernel(first, second), kernel(second, first), kernel(last, second)]
+    with pytest.raises(CompileError, match="wait for one another"):
+        sequence(kernels, dependents(kernels), set(), set())
