@@ -54,7 +54,9 @@ def _parts(kernel: Kernel, machine: Machine) -> list[Kernel]:
 
 
 def _can_be_apart(kernel: Kernel, stores: list[Store]) -> bool:
-    """Whether there are rows enough, sums in them, and nothing that was just stored."""
+    """Whether there are rows enough, sums in them, and nothing that was just stored, or will
+    be before the stores themselves.
+    """
     axes = stores[0].axes
     if not axes or typical(axes[-1].extent) < ROWS:
         return False
@@ -63,7 +65,10 @@ def _can_be_apart(kernel: Kernel, stores: list[Store]) -> bool:
     written = {store.buffer for store in stores}
     if any(n.op == "read" and n.params[0] in written for n in ir.scalars(kernel)):
         return False
-    return any(n.op == "reduce" for n in _in_all_loops(stores))
+    sums = [n for n in _in_all_loops(stores) if n.op == "reduce"]
+    # They are all computed where the first of the stores stands.
+    behind = {store.buffer for store in kernel.stores[kernel.stores.index(stores[0]) :]}
+    return bool(sums) and not any(n.op == "read" and n.params[0] in behind for n in walk(sums))
 
 
 def _is_long_by_row(kernel: Kernel, stores: list[Store], machine: Machine) -> bool:

@@ -6,6 +6,7 @@ import pytest
 import exprgrad as eg
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop.cost import Machine
+from tests.compiled import assert_right
 from tests.loop.stages import stages
 
 X, W = eg.input("x", (32, 30)), eg.input("w", (30,))
@@ -54,3 +55,12 @@ def test_values() -> None:
     first, second = f(x, w)
     np.testing.assert_allclose(first, 1 / (1 + np.exp(-(x @ w))), rtol=1e-13)
     np.testing.assert_allclose(second, 2 * np.tanh(x @ w), rtol=1e-13)
+
+
+def test_a_sum_is_not_taken_in_front_of_what_it_reads() -> None:
+    x = eg.input("x", ("n", 40))
+    first = eg.tanh((x * x).sum(axis=1) / 20)
+    second = x * first[:, None]
+    third = eg.sin(eg.exp(eg.tanh((second * x).sum(axis=1))))
+    values = {x: np.random.default_rng(0).standard_normal((9, 40))}
+    assert_right([first, second, third], values, scale=10)
