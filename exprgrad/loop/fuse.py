@@ -192,7 +192,7 @@ def _guarded(node: Scalar, value: Scalar) -> Scalar:
 def _same_row(node: Scalar, store: Store, shared: int) -> bool:
     _, view, index, _ = ir.read_parts(node)
     row = [ir.axis_value(axis) for axis in store.axes[:shared]]
-    return view == store.buffer.shape and all(
+    return view == store.shape == store.buffer.shape and all(
         a is b and a is c
         for a, b, c in zip(index[:shared], store.index[:shared], row, strict=True)
     )

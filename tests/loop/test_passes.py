@@ -208,3 +208,14 @@ def test_buffers_that_never_meet_share_memory():
     buffers = [Buffer(f"t{n}", (100,), float32, "temporary") for n in range(4)]
     found = plan([Life(b, n, n) for n, b in enumerate(buffers)], {})
     assert found.nbytes == 448
+
+
+def test_a_number_stored_as_a_row_of_one_is_read_as_a_number():
+    x, z = eg.input("x", (1, "m")), eg.input("z", (1, "m"))
+    first = eg.sum(x, 1)[0]
+    deviation = x - eg.mean(x)
+    y = deviation + deviation - eg.mean(deviation + deviation)
+    second = eg.sum(y + (eg.sum(z, 1)[:, None] + z), 1)[:, None]
+    rng = np.random.default_rng(0)
+    values = {node: rng.standard_normal((1, 6)) for node in (x, z)}
+    assert_right([first, second], values, scale=10)
