@@ -181,8 +181,8 @@ def unwindow_of_reshape(node: Tensor) -> Tensor | None:
     x, (axis, n, stride, dilation) = node.args[0], node.params
     if x.op != "reshape":
         return None
-    inner = _kept(x, axis)
-    if inner is None or _kept(x, x.ndim - 1) != x.args[0].ndim - 1:
+    inner, taps = _kept(x, axis), x.args[0].ndim - 1
+    if inner is None or inner == taps or _kept(x, x.ndim - 1) != taps:
         return None
     below = apply("unwindow", x.args, (inner, n, stride, dilation))
     return reshaped(below, node.shape)

@@ -167,3 +167,16 @@ def test_large_constants_are_not_folded():
     large = eg.constant(np.arange(5000.0))
     (node,) = simplify([large + 1])
     assert node.op == "add"
+
+
+def test_windows_of_one_element_along_an_axis_of_one() -> None:
+    """The axis of the windows and that of their taps are two."""
+    x, c = eg.input("x", (1, 1, 4, 1), "float64"), eg.input("c", (), "float64")
+    pooled = eg.avg_pool2d(eg.tanh(x), 1, stride=(2, 1))
+    gradient = eg.grad(eg.sin(pooled * c).sum(), x)
+    numbers = np.arange(4.0).reshape(x.shape)
+    inside = np.tanh(numbers)
+    expected = np.cos(inside) * (1 - inside**2)
+    expected[:, :, 1::2] = 0
+    (found,) = evaluate(simplify([gradient]), {x: numbers, c: 1.0})
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
