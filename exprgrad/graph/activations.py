@@ -17,7 +17,6 @@ from exprgrad.graph.elementwise import (
     exp,
     expm1,
     less,
-    less_equal,
     log,
     maximum,
     minimum,
@@ -37,14 +36,14 @@ def _float(x: Operand) -> Tensor:
 
 
 def relu(x: Operand) -> Tensor:
-    """max(x, 0); its gradient at 0 is 0. NaN stays NaN.
+    """max(x, 0); its gradient at 0 is 0.
 
     >>> import exprgrad as eg
     >>> eg.relu(eg.input("x", (3,)))
-    where(x <= 0.0, 0.0, x)
+    where(0.0 < x, x, 0.0)
     """
     x = as_tensor(x)
-    return where(less_equal(x, 0), 0, x)
+    return where(less(0, x), x, 0)
 
 
 def leaky_relu(x: Operand, slope: Operand = 0.01) -> Tensor:
