@@ -36,7 +36,7 @@ def _float(x: Operand) -> Tensor:
 
 
 def relu(x: Operand) -> Tensor:
-    """max(x, 0); its gradient at 0 is 0.
+    """max(x, 0); its gradient at 0 is 0. Of NaN it makes 0, where `maximum(x, 0)` keeps it.
 
     >>> import exprgrad as eg
     >>> eg.relu(eg.input("x", (3,)))
