@@ -35,7 +35,7 @@ class Optimizer(Part):
     Plain(rate=0.1)
     """
 
-    _moved: frozenset[Tensor] = frozenset()
+    _moved: frozenset[Tensor] = frozenset()  # for which it has given updates
 
     def update(self, parameter: Tensor, gradient: Tensor) -> Updates:
         """The new value of `parameter` and of this optimizer's states for it."""
@@ -118,17 +118,16 @@ class Optimizer(Part):
     def _require_own(self, parameters: Sequence[Tensor], updates: Updates) -> None:
         """Refuse to go on counting from the updates of others where the count matters."""
         made, before = int(self.count.value), self._moved
-        self._moved = before | set(parameters)
-        if not made or not before or not before.isdisjoint(parameters):
-            return
         values = [new for state, new in updates.items() if state is not self.count]
-        if not {self.count, step}.isdisjoint(walk(values)):
+        counts = not {self.count, step}.isdisjoint(walk(values))
+        if made and counts and before and before.isdisjoint(parameters):
             first, other = (", ".join(sorted(p.name for p in of)) for of in (before, parameters))
             raise GraphError(
                 f"this {type(self).__name__} has made {made} updates of others, {first}; what "
                 f"it does depends on how many, and would go on from there for {other}: make "
                 f"one anew"
             )
+        self._moved = before | set(parameters)
 
 
 def parameters_of(expression: Tensor) -> list[Tensor]:

@@ -192,8 +192,9 @@ def test_one_that_counts_does_not_go_on_with_other_parameters(
     losses = [((w * x - 2) ** 2).mean() for w in (first, second)]
     data = {"x": np.ones(8)}
     eg.Trainer(losses[0], optimizer).fit(data, epochs=2, batch_size=4)
-    with pytest.raises(GraphError, match=r"4 updates of others, first; .* for second"):
-        eg.Trainer(losses[1], optimizer).fit(data, batch_size=4)
+    for _ in range(2):
+        with pytest.raises(GraphError, match=r"4 updates of others, first; .* for second"):
+            eg.Trainer(losses[1], optimizer).fit(data, batch_size=4)
     assert float(second.value) == 3.0
     # the same parameters, alone or with others, are trained on
     eg.Trainer(losses[0], optimizer).fit(data, batch_size=4)
