@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,8 +135,7 @@ class Trainer:
         leaves the training done so far, and `history`.
         """
         program = self._training_program()
-        if not isinstance(callbacks, list | tuple):
-            callbacks = [callbacks]  # type: ignore[list-item]  # refused if it is none
+        listed = callbacks if isinstance(callbacks, Iterable) else [callbacks]
         plan = planned(
             program,
             self._input_names(),
@@ -146,7 +145,7 @@ class Trainer:
             epochs=epochs,
             batch_size=batch_size,
             shuffle=shuffle,
-            callbacks=(ProgressBar(progress), *callbacks),
+            callbacks=(ProgressBar(progress), *listed),
             check_finite=check_finite,
             searches=self.optimizer.searches,
         )
