@@ -17,6 +17,7 @@ from exprgrad.graph.elementwise import (
     exp,
     expm1,
     less,
+    less_equal,
     log,
     maximum,
     minimum,
@@ -36,14 +37,14 @@ def _float(x: Operand) -> Tensor:
 
 
 def relu(x: Operand) -> Tensor:
-    """max(x, 0); its gradient at 0 is 0. Of NaN it makes 0, where `maximum(x, 0)` keeps it.
+    """max(x, 0); its gradient at 0 is 0. NaN stays NaN.
 
     >>> import exprgrad as eg
     >>> eg.relu(eg.input("x", (3,)))
-    where(0.0 < x, x, 0.0)
+    where(x <= 0.0, 0.0, x)
     """
     x = as_tensor(x)
-    return where(less(0, x), x, 0)
+    return where(less_equal(x, 0), 0, x)
 
 
 def leaky_relu(x: Operand, slope: Operand = 0.01) -> Tensor:

@@ -62,6 +62,19 @@ def test_value(name):
     np.testing.assert_allclose(found, expected, 1e-12, 1e-12)
 
 
+ACTIVATIONS = ["relu", "leaky_relu", "elu", "silu", "gelu", "clip", "softmax"]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_nan_stays_nan(name):
+    """As in PyTorch: what is missing in one place is seen in the loss."""
+    function, _ = COMPOSED[name]
+    x = eg.input("x", (1, 7))
+    given = np.array([[np.nan] + [1.0] * 6], np.float32)
+    assert np.isnan(evaluate([function(x)], {x: given})[0][0, 0])
+    assert np.isnan(eg.function([x], function(x))(given)[0, 0])
+
+
 def test_tanh_form_of_gelu_is_near_the_exact():
     x = eg.input("x", ("n", 7), "float64")
     a, b = evaluate([eg.gelu(x), eg.gelu(x, approximate="tanh")], {x: X})

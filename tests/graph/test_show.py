@@ -20,7 +20,7 @@ LINES = [
     (X, "x: f32[batch, 8]"),
     (B, "b: f32[4]"),
     (X @ W + B, "x @ W + b"),
-    (eg.relu(X), "where(0.0 < x, x, 0.0)"),
+    (eg.relu(X), "where(x <= 0.0, 0.0, x)"),
     (X.mean(), "sum(x) / (8*batch)"),
     (X.mean(0), "sum(x, axis=0) / batch"),
     (X - X.mean(1, keepdims=True), "x - (sum(x, axis=1) / 8.0)[:, None]"),

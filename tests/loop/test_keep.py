@@ -62,7 +62,7 @@ def bytes_of_first_layer(activation: Callable[[Tensor], Tensor]) -> dict[str, in
 
 
 def test_of_a_relu_its_condition_is_stored_and_not_its_argument() -> None:
-    assert bytes_of_first_layer(eg.relu) == {"where": 4, "less": 1}
+    assert bytes_of_first_layer(eg.relu) == {"where": 4, "less_equal": 1}
 
 
 def test_of_a_tanh_its_value_alone_is_stored() -> None:
