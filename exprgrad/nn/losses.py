@@ -14,8 +14,7 @@ from exprgrad.graph.elementwise import (
     astype,
     equal,
     exp,
-    greater,
-    less,
+    less_equal,
     log,
     maximum,
     minimum,
@@ -104,8 +103,8 @@ def binary_cross_entropy(probability: Operand, target: Operand) -> Tensor:
     (batch,)
     """
     p, y = _pair("binary_cross_entropy", probability, target)
-    true = where(greater(y, 0.0), y * log(p), 0.0)
-    false = where(less(y, 1.0), (1 - y) * log(1 - p), 0.0)
+    true = where(less_equal(y, 0.0), 0.0, y * log(p))
+    false = where(less_equal(1.0, y), 0.0, (1 - y) * log(1 - p))
     return _row_mean(-(true + false))
 
 
@@ -160,9 +159,9 @@ def kl(target: Operand, prediction: Operand) -> Tensor:
     `target` p and `prediction` q are probabilities; a term with p = 0 is 0.
     """
     p, q = _pair("kl", target, prediction)
-    positive = greater(p, 0.0)
-    safe = where(positive, p, 1.0)
-    return sum(where(positive, p * (log(safe) - log(q)), 0.0), -1)
+    none = less_equal(p, 0.0)
+    safe = where(none, 1.0, p)
+    return sum(where(none, 0.0, p * (log(safe) - log(q))), -1)
 
 
 def accuracy(logits: Operand, labels: Operand) -> Tensor:

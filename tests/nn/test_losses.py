@@ -125,6 +125,16 @@ def test_certain_probabilities_cost_nothing_when_right() -> None:
     np.testing.assert_allclose(one_sided, [np.log(2)])
 
 
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("name", [n for n in CASES if n != "accuracy"])
+def test_a_row_with_nan_has_a_loss_of_nan(name: str, place: int) -> None:
+    arrays = [np.array(array) for array in CASES[name][0]]
+    if arrays[place].dtype.kind == "f":
+        arrays[place][2, 1] = np.nan
+        found = value(getattr(eg.nn, name.split()[0]), *arrays)
+        assert np.flatnonzero(np.isnan(found)).tolist() == [2]
+
+
 @pytest.mark.parametrize("label", [4, -1, 100])
 def test_a_class_that_is_not_there(label: int) -> None:
     with pytest.raises(IndexOutOfRange):
