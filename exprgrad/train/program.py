@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ from exprgrad.runtime.footprint import Footprint, footprint
 from exprgrad.runtime.function import checked_update
 from exprgrad.runtime.report import Stage
 from exprgrad.runtime.step import Epoch
-from exprgrad.train.data import Rows, Table, batch_dimension
+from exprgrad.train.data import Rows, Table, batch_dimension, inference_rows
+from exprgrad.train.parts import is_mean
 from exprgrad.train.rule import Optimizer
 
 SLICE_SECONDS = 0.05  # how long native code keeps the interpreter waiting
@@ -69,6 +71,17 @@ class Program:
         """What the steps of a `fit` hold in memory."""
         tables = self.epoch.program.linked.tables
         return footprint(tables, {"values before fit": together(self.changeable)})
+
+    @cached_property
+    def in_parts(self) -> bool:
+        """Whether the outputs of all rows are means of those of parts of the rows."""
+        return all(is_mean(node, self.batch) for node in self.outputs.values())
+
+    def rows_at_a_time(self, table: Table, batch_size: int | None) -> int:
+        """How many rows of `table` are taken at a time where nothing is descended."""
+        if batch_size is None and not self.in_parts:
+            return len(table)
+        return inference_rows(table, batch_size)
 
     def require_sizes(self, table: Table, rows: int, batch_size: int) -> None:
         """Raise `InputError` where a batch of `rows` of this table cannot be computed."""

@@ -25,12 +25,14 @@ from exprgrad.train.data import (
     Data,
     Table,
     as_table,
+    batch_dimension,
     batches,
     inference_rows,
     read,
 )
 from exprgrad.train.history import History
 from exprgrad.train.order import Order, arranged
+from exprgrad.train.parts import is_by_rows
 from exprgrad.train.plan import Plan, planned
 from exprgrad.train.population import Population, population
 from exprgrad.train.program import (
@@ -105,7 +107,7 @@ class Trainer:
         self._training: Program | None = None
         self._inference: Program | None = None
         self._population: Population | None = None
-        self._predictions: dict[Tensor, Function] = {}
+        self._predictions: dict[Tensor, tuple[Function, bool]] = {}
         self._pace, self._inference_pace = Pace(), Pace()
         self._stopped: str | None = None
 
@@ -161,10 +163,10 @@ class Trainer:
     def evaluate(self, data: Data | Batches, batch_size: int | None = None) -> Means:
         """Loss and metrics on `data`, in inference mode, nothing updated.
 
-        Rows are taken `batch_size` at a time, 1,024 unless given, and batches weigh by
-        their rows: of a mean over rows that changes nothing but rounding. What is none, as
-        the root of a mean, a maximum or a batch's own statistics, is that of parts, then
-        averaged; of all rows it is with `batch_size=len(rows)`.
+        Where all of them are means over rows, 1,024 rows are taken at a time and weigh by
+        their number; else, as for the root of a mean, a maximum or a batch's own
+        statistics, all at once. With `batch_size` so many are taken, and what is no mean
+        is that of each part, then averaged.
         """
         program = self._inference_program()
         source = read(program.inputs, data, "the data", also=self._input_names())
@@ -175,18 +177,17 @@ class Trainer:
     ) -> Array:
         """The value of an expression, or of "loss" or a metric by name, for all rows.
 
-        Of `data` only the inputs that the expression depends on are needed. Where the first
-        axis alone is that of rows, parts of `batch_size` rows, 1,024 unless given, are
-        computed one after another: give the number of rows where a row's value depends on
-        others, as in a softmax over rows.
+        Of `data` only the inputs that the expression depends on are needed. Where each row's
+        value depends on that row alone, parts of `batch_size` rows, 1,024 unless given, are
+        computed one after another; else, as for a softmax over rows or random numbers, all
+        rows at once.
         """
         expression = self._named(what) if isinstance(what, str) else as_tensor(what)
-        call = self._prediction(expression)
+        call, in_parts = self._prediction(expression)
         if not call.inputs:
             return np.asarray(call())
         table = as_table(call.inputs, data, "the data", also=self._input_names())
-        rows = call.inputs[0].shape[0]
-        if [axis for axis, n in enumerate(expression.shape) if n == rows] != [0]:
+        if not in_parts:
             return np.asarray(call(**table.arrays))
         size = inference_rows(table, batch_size)
         parts = [
@@ -327,7 +328,7 @@ class Trainer:
             tables = batches(program.inputs, data, self.epoch + 1, False, also)
         total = Total()
         for table in tables:
-            size = inference_rows(table, batch_size)
+            size = program.rows_at_a_time(table, batch_size)
             program.require_sizes(table, len(table), size)
             pace = self._inference_pace
             found = run(program, table, table.rows, size, pace, lambda *_: None)
@@ -353,13 +354,16 @@ class Trainer:
             )
         return self._inference
 
-    def _prediction(self, expression: Tensor) -> Function:
+    def _prediction(self, expression: Tensor) -> tuple[Function, bool]:
+        """What computes an expression, and whether it may take the rows in parts."""
         if expression not in self._predictions:
             image = in_mode([expression], False)[expression]
             inputs = [node for node in walk([image]) if node.op == "input"]
-            self._predictions[expression] = function(
+            in_parts = bool(inputs) and is_by_rows(image, batch_dimension(inputs))
+            call = function(
                 inputs, expression, training=False, precision=self.precision
             )
+            self._predictions[expression] = call, in_parts
         return self._predictions[expression]
 
     def _named(self, name: str) -> Tensor:
