@@ -6,7 +6,7 @@ there, and what remains between the elements of a tile is a constant offset.
 
 from __future__ import annotations
 
-from exprgrad.backend.arith import INDEX, both, iota, known, splat
+from exprgrad.backend.arith import INDEX, both, iota, known, reverse, splat
 from exprgrad.backend.level import Level
 from exprgrad.backend.scope import Point, Scope, Value
 from exprgrad.backend.text import Code, Kind
@@ -148,11 +148,16 @@ def load(scope: Scope, node: Scalar, level: Level, point: Point) -> Value:
     mask = bound.mask_at(point.get(axis, 0))
     if guard is not None:
         mask = both(code, lanes, mask, scope.vector(guard, level, point, lanes))
-    apart = place.factor_of(axis) != 1
-    find = _addresses(scope, buffer, place, level, point, axis) if apart else address(
-        scope, buffer, place, level, point
-    )
-    loaded = _read(code, memory_kind(buffer.dtype, lanes), find, mask, apart)
+    kind, factor = memory_kind(buffer.dtype, lanes), place.factor_of(axis)
+    if factor == 1:
+        loaded = _read(code, kind, address(scope, buffer, place, level, point), mask, False)
+    elif factor == -1:
+        first = address(scope, buffer, place + Affine((), 1 - lanes), level, point)
+        turned = mask and reverse(code, kind.with_element("i1"), mask)
+        loaded = reverse(code, kind, _read(code, kind, first, turned, False))
+    else:
+        apart = _addresses(scope, buffer, place, level, point, axis)
+        loaded = _read(code, kind, apart, mask, True)
     return _as_value(code, buffer.dtype, lanes, loaded), lanes
 
 

@@ -37,6 +37,13 @@ def select(code: Code, kind: Kind, condition: str, a: str, b: str) -> str:
     return code.op(f"select {flags} {condition}, {kind} {a}, {kind} {b}")
 
 
+def reverse(code: Code, kind: Kind, name: str) -> str:
+    """The lanes of a vector, the last first."""
+    places = ", ".join(f"i32 {n}" for n in reversed(range(kind.lanes)))
+    both = f"{kind} {name}, {kind} poison"
+    return code.op(f"shufflevector {both}, <{kind.lanes} x i32> <{places}>")
+
+
 def both(code: Code, lanes: int, a: str | None, b: str | None) -> str | None:
     """The lanes in both masks; None stands for all lanes."""
     if a is None or b is None:

@@ -30,6 +30,7 @@ HORIZONTAL = 12
 # whose place is not known.
 SHARED = 0.5
 PAGE_STEP = 6.0
+LOADS: dict[Size | None, float] = {0: 0.3, 1: 1.0, -1: 1.5}  # by the step of lanes
 GUARD = 0.7  # making the mask of a guarded read, in vectors read
 
 # Stores are priced along each of their axes, in many orders of others' axes.
@@ -171,7 +172,7 @@ def may_turn(store: Store, vector: Axis, own: tuple[Axis, ...], lanes: int) -> b
 def _load(node: Scalar, axis: Axis, lanes: int) -> float:
     """What a read costs for each vector, and its mask where that differs by lane."""
     factor = ir.offset(node).factor_of(axis)
-    cost = 0.3 if factor == 0 else 1.0 if factor == 1 else float(lanes)
+    cost = LOADS.get(factor, float(lanes))
     guard = ir.read_parts(node)[3]
     if guard is None or (factor != 0 and axis not in ir.free_axes(guard)):
         return cost
