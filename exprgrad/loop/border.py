@@ -14,15 +14,14 @@ masks, those along other loops limit the sum (`backend.limits`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from math import inf
 
-from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.cost import Machine
 from exprgrad.loop.ir import Affine, Axis, Kernel, Store
-from exprgrad.loop.ranges import conjuncts, folded, range_of, room_of
+from exprgrad.loop.nests import piece
+from exprgrad.loop.ranges import conjuncts, range_of, room_of
 from exprgrad.loop.schedule import schedule
 
 LEAST = 4  # iterations for which the condition has to hold always
@@ -45,8 +44,8 @@ def _cut(kernel: Kernel, machine: Machine) -> Kernel:
     for axis in tiles:
         low, high = _interior(list(_conditions(stores)), axis)
         if high - low >= LEAST and (low > 0 or high != axis.extent):
-            before, after = _piece(stores, axis, 0, low), _piece(stores, axis, high, axis.extent)
-            inside = _cut(Kernel(tuple(_piece(stores, axis, low, high))), machine)
+            before, after = piece(stores, axis, 0, low), piece(stores, axis, high, axis.extent)
+            inside = _cut(Kernel(tuple(piece(stores, axis, low, high))), machine)
             return Kernel((*before, *inside.stores, *after))
     return kernel
 
@@ -78,16 +77,3 @@ def _interior(tried: list[Affine], axis: Axis) -> tuple[int, int]:
         else:
             high = min(high, int(least) + 1)
     return low, high
-
-
-def _piece(stores: list[Store], axis: Axis, start: Size, stop: Size) -> list[Store]:
-    """Stores of the iterations from `start` to `stop`, in loops of their own."""
-    if start == stop:
-        return []
-    own = {a: Axis(a.name, a.extent) for a in stores[0].axes}
-    own[axis] = Axis(axis.name, stop - start)
-    images = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
-    images[ir.axis_value(axis)] = ir.add(ir.axis_value(own[axis]), ir.size(start))
-    moved = [ir.replaced(store, images, own) for store in stores]
-    values = folded([store.value for store in moved])
-    return [replace(s, value=value) for s, value in zip(moved, values, strict=True)]

@@ -30,7 +30,8 @@ from dataclasses import replace
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.dependences import Dependences
-from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.ir import Buffer, Kernel, Scalar, Store
+from exprgrad.loop.nests import common_axes
 from exprgrad.loop.place import MOST_SCALARS
 
 MOST_STORES = 12
@@ -107,7 +108,7 @@ def merge(first: Kernel, last: Kernel) -> Kernel | None:
     """
     if any(s.accumulate or s.ordered for s in (*first.stores, *last.stores)):
         return None
-    shared = shared_axes(first, last)
+    shared = alike_axes(first, last)
     whole = all(len(s.axes) == shared for s in (*first.stores, *last.stores))
     if not whole and (shared == 0 or has_contraction(first) or has_contraction(last)):
         return None
@@ -126,7 +127,7 @@ def merge(first: Kernel, last: Kernel) -> Kernel | None:
     return merged
 
 
-def shared_axes(first: Kernel, last: Kernel) -> int:
+def alike_axes(first: Kernel, last: Kernel) -> int:
     """How many leading loops of equal extent all stores of both kernels have."""
     prefixes = [common_axes(kernel) for kernel in (first, last)]
     shared = 0
@@ -135,15 +136,6 @@ def shared_axes(first: Kernel, last: Kernel) -> int:
             break
         shared += 1
     return shared
-
-
-def common_axes(kernel: Kernel) -> tuple[Axis, ...]:
-    """The outer loops that all stores of a kernel share."""
-    axes = kernel.stores[0].axes
-    for store in kernel.stores[1:]:
-        same = [a is b for a, b in zip(axes, store.axes, strict=False)]
-        axes = axes[: [*same, False].index(False)]
-    return axes
 
 
 def _forwarded(

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import TypeVar
 
 from exprgrad.graph.dims import Shape, Size, names
@@ -26,6 +25,7 @@ from exprgrad.loop import ir
 from exprgrad.loop.copies import Copies, copies, sums
 from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.nests import nests_of
 from exprgrad.loop.place import groups
 from exprgrad.loop.schedule import price
 
@@ -304,7 +304,7 @@ def _sum_in_order(node: Scalar) -> Scalar:
 
 def _loops_in_order(stores: Sequence[Store]) -> list[Store]:
     """Stores whose loops run in the order of what they store, where they share none."""
-    nests = [list(run) for _, run in groupby(stores, key=lambda s: s.axes)]
+    nests = nests_of(Kernel(tuple(stores)))
     shared = Counter(axis for nest in nests for axis in nest[0].axes)
     result: list[Store] = []
     for nest in nests:

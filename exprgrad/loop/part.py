@@ -13,10 +13,9 @@ Squares of `i` and `j` are turned in registers then, which takes both loops as i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 
-from exprgrad.loop.fuse import common_axes
 from exprgrad.loop.ir import Kernel, Store
+from exprgrad.loop.nests import common_axes, nests_of
 
 
 def part(kernels: Iterable[Kernel]) -> list[Kernel]:
@@ -25,13 +24,12 @@ def part(kernels: Iterable[Kernel]) -> list[Kernel]:
 
 
 def _parts(kernel: Kernel) -> list[Kernel]:
-    nests = [tuple(run) for _, run in groupby(kernel.stores, key=lambda s: s.axes)]
     apart = kernel.reads().isdisjoint(kernel.writes()) and not any(
         store.accumulate for store in kernel.stores
     )
     if not apart or not any(_stores_along_shared(kernel, s) for s in kernel.stores):
         return [kernel]
-    return [Kernel(nest) for nest in nests]
+    return [Kernel(tuple(nest)) for nest in nests_of(kernel)]
 
 
 def _stores_along_shared(kernel: Kernel, store: Store) -> bool:

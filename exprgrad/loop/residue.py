@@ -28,7 +28,7 @@ none is tried in vain, and all that is read lies at a multiple of an axis.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from math import gcd
 
@@ -36,12 +36,11 @@ from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
+from exprgrad.loop.nests import Nest, moved, nests_of, shared_axes, with_known_values
 from exprgrad.loop.ranges import folded
 
 MOST = 4  # remainders of one axis
 MOST_STORES = 16
-
-Nest = list[Store]  # stores over the same axes
 
 
 def interleave(kernels: Sequence[Kernel]) -> list[Kernel]:
@@ -50,32 +49,35 @@ def interleave(kernels: Sequence[Kernel]) -> list[Kernel]:
     for i < 8: x[i] = y[i // 2] * 3   ->   for q < 4: x[q * 2] = y[q] * 3
                                                       x[q * 2 + 1] = y[q] * 3
     """
-    return [_divided(kernel, most_nests=1) for kernel in kernels]
+    return [_divided(kernel, in_place=True) for kernel in kernels]
 
 
 def divide(kernels: Sequence[Kernel]) -> list[Kernel]:
     """`kernels` without divisions, where their loops can be divided instead."""
-    return [_divided(kernel, MOST_STORES) for kernel in kernels]
+    return [_divided(kernel, in_place=False) for kernel in kernels]
 
 
-def _divided(kernel: Kernel, most_nests: int) -> Kernel:
-    axes = kernel.stores[0].axes
-    if any(s.axes != axes or s.ordered or s.accumulate for s in kernel.stores):
+def _divided(kernel: Kernel, in_place: bool) -> Kernel:
+    if any(s.ordered or s.accumulate for s in kernel.stores):
         return kernel
-    nests = _nests(list(kernel.stores))
+    shared = shared_axes(kernel)
+    given = nests_of(kernel)
+    nests = [part for nest in given for part in _nests(nest, shared)]
     stores = [store for nest in nests for store in nest]
     if len(stores) == len(kernel.stores) or len(stores) > MOST_STORES:
         return kernel
-    if len(nests) > most_nests:
+    if in_place and len(nests) > len(given):
         return kernel
     return Kernel(tuple(map(_without_divisions, stores)))
 
 
-def _nests(nest: Nest) -> list[Nest]:
-    found = next((pair for pair in _remainders(nest) if pair[0] in nest[0].axes), None)
-    if found is None:
+def _nests(nest: Nest, shared: Collection[Axis]) -> list[Nest]:
+    found = (pair for pair in _remainders(nest) if pair[0] in nest[0].axes)
+    pair = next((pair for pair in found if pair[0] not in shared), None)
+    if pair is None:
         return [nest]
-    return [deeper for part in _by_remainder(nest, *found) for deeper in _nests(part)]
+    parts = _by_remainder(nest, *pair, shared)
+    return [deeper for part in parts for deeper in _nests(part, shared)]
 
 
 def _remainders(nest: Nest) -> Iterator[tuple[Axis, int]]:
@@ -98,7 +100,9 @@ def remainders(node: Scalar) -> Iterator[tuple[Axis, int]]:
             yield atom.params[0], count
 
 
-def _by_remainder(nest: Nest, axis: Axis, count: int) -> list[Nest]:
+def _by_remainder(
+    nest: Nest, axis: Axis, count: int, shared: Collection[Axis]
+) -> list[Nest]:
     """One nest for each remainder of an axis; a single one where no sum differs."""
     whole = isinstance(axis.extent, int) and axis.extent % count == 0
     sums = [n for n in walk(s.value for s in nest) if n.op == "reduce"]
@@ -108,24 +112,16 @@ def _by_remainder(nest: Nest, axis: Axis, count: int) -> list[Nest]:
     for rest in range(count):
         if not together:
             quotient = Axis(axis.name, _share(axis.extent, count, rest))
-        own = {a: a if together else Axis(a.name, a.extent) for a in nest[0].axes}
-        own[axis] = quotient
-        images = {ir.axis_value(a): ir.axis_value(b) for a, b in own.items()}
-        place = ir.times(ir.axis_value(quotient), count)
-        images[ir.axis_value(axis)] = ir.add(place, ir.number(rest))
+        place = ir.add(ir.times(ir.axis_value(quotient), count), ir.number(rest))
+        kept = nest[0].axes if together else shared
         if quotient.extent != 0:
-            nests.append([_folded(ir.replaced(store, images, own)) for store in nest])
+            nests.append(moved(nest, axis, quotient, place, kept))
     return [[store for part in nests for store in part]] if together else nests
 
 
 def _share(extent: Size, count: int, rest: int) -> Size:
     """How many numbers below `extent` leave `rest`."""
     return (extent + (count - 1 - rest)) // count
-
-
-def _folded(store: Store) -> Store:
-    (value,) = folded([store.value])
-    return replace(store, value=value)
 
 
 # Sums
@@ -138,7 +134,7 @@ def _without_divisions(store: Store) -> Store:
             parts = _parts(node)
             if parts != [node]:
                 value = ir.substitute(store.value, {node: _total(parts, node)})
-                return _without_divisions(_folded(replace(store, value=value)))
+                return _without_divisions(*with_known_values([replace(store, value=value)]))
     return store
 
 

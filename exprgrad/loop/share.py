@@ -20,8 +20,8 @@ from exprgrad.graph.dims import Shape, Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.cost import typical
-from exprgrad.loop.fuse import common_axes
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
+from exprgrad.loop.nests import common_axes
 from exprgrad.loop.schedule import SERIAL, Scheduled
 
 # So many blocks make parts of about equal size.

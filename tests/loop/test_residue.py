@@ -44,6 +44,18 @@ def test_strided_gradients_divide_no_index(size, stride, dilation, padding, n):
     assert_right(outputs, values)
 
 
+@pytest.mark.parametrize("n, size, stride, padding", [(9, 3, 2, 0), (8, 3, 2, 1), (10, 5, 3, 0)])
+def test_gradients_of_overlapping_pools_divide_no_index(n, size, stride, padding):
+    """Although the place of the largest shares their outer loops."""
+    x = eg.input("image", (2, 3, n, n), "float64")
+    edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+    y = eg.max_pool2d(eg.pad(x, edges), size, stride=stride)
+    outputs = [eg.grad(eg.sum(y * y), x)]
+    made = stages(outputs)
+    assert divisions(made.fused) and not divisions(made.ordered)
+    assert_right(outputs, {x: np.random.default_rng(0).normal(size=x.shape)})
+
+
 def test_interpreted_before_and_after():
     y, w, x = (eg.input(name, (n,), "float64") for name, n in (("y", 8), ("w", 3), ("x", 17)))
     taps = eg.sliding_window(x, 3, 0, stride=2)
