@@ -21,7 +21,7 @@ COSTS = {
     "log": 20, "log1p": 24, "sqrt": 6, "rsqrt": 8, "tanh": 20, "sigmoid": 16,
     "softplus": 30, "erf": 30, "sin": 20, "cos": 20, "bfloat16": 6, "random": 60, "cast": 0,
     "bound": 0, "equal": 0, "not_equal": 0, "less": 0, "less_equal": 0, "logical_not": 0,
-    "gather": 3, "again": 0,
+    "gather": 3, "concat": 1, "again": 0,
 }  # fmt: skip
 
 # What a named dimension counts for where nothing is assumed: a mini-batch.

@@ -285,10 +285,10 @@ def _concat(node: Tensor, index: Index, guard: Guard) -> Rule:
     value: Scalar | None = None
     for x in node.args:
         local = ir.add(index[axis], ir.times(ir.size(start), -1))
-        inside = within(local, x.shape[axis])
+        begun, inside = ir.less_equal(ir.number(0), local), within(local, x.shape[axis])
         inner = (*index[:axis], local, *index[axis + 1 :])
         piece = yield x, inner, (*guard, (local, inside))
-        value = piece if value is None else _choose(inside, piece, value)
+        value = piece if value is None else _choose(begun, piece, value)
         start = start + x.shape[axis]
     assert value is not None
     return value

@@ -36,6 +36,7 @@ from exprgrad.loop.order import order
 from exprgrad.loop.pairs import rounded
 from exprgrad.loop.part import part
 from exprgrad.loop.phases import into_phases
+from exprgrad.loop.pieces import in_pieces
 from exprgrad.loop.reason import slow_ways
 from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.rows import add_rows
@@ -175,7 +176,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
     graph = run("simplify", lambda: condense(erase(roots)), request.listing, check)
     pieces, states, outputs = run("lower", lambda: _lowered(request, graph))
     fused = run("fuse", lambda: fuse(interleave(add_rows(pieces))), check=check_kernels)
-    divided = run("divide", lambda: divide(fused), check=check_kernels)
+    divided = run("divide", lambda: divide(in_pieces(fused)), check=check_kernels)
     arranged = run("layout", lambda: arrange(divided, machine, steady), check=check_kernels)
     turned = run("turn", lambda: turn(arranged), check=check_kernels)
     parts = run("split", lambda: absorb(split(cut(turned, machine))), check=check_kernels)

@@ -26,6 +26,7 @@ from exprgrad.loop.order import order
 from exprgrad.loop.pairs import rounded
 from exprgrad.loop.part import part
 from exprgrad.loop.phases import into_phases
+from exprgrad.loop.pieces import in_pieces
 from exprgrad.loop.residue import divide, interleave
 from exprgrad.loop.rows import add_rows
 from exprgrad.loop.schedule import Scheduled, schedule
@@ -87,7 +88,7 @@ def stages(
         for buffer, s in zip(new, changes, strict=True)
     }
     fused = fuse(interleave(add_rows(lowered)))
-    arranged = arrange(divide(fused), machine, {"batch"})
+    arranged = arrange(divide(in_pieces(fused)), machine, {"batch"})
     parts = part(lift(absorb(split(cut(turn(arranged), machine))), machine))
     ordered = order(parts, states)
     blocked = block(ordered, machine)
