@@ -7,7 +7,7 @@ one operator is one instruction. A number beside a value stands for its splat.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from exprgrad.backend.text import Code, Kind
@@ -177,9 +177,9 @@ def at_least(x: Value, bound: Number) -> Value:
     return select(limit > x, limit, x)
 
 
-def polynomial(x: Value, coefficients: tuple[float, ...]) -> Value:
+def polynomial(x: Value, coefficients: Sequence[Value | float]) -> Value:
     """c[0] + c[1] x + c[2] x**2 + ... by Horner's scheme in fused steps."""
-    result = x.splat(coefficients[-1])
+    result = x.like(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         result = fma(result, x, coefficient)
     return result

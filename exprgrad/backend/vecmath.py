@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 
-from exprgrad.backend.formats import FORMATS, LOG2_E, Format
+from exprgrad.backend.formats import FORMATS, LOG2_E, Coefficients, Format
 from exprgrad.backend.power import power
 from exprgrad.backend.text import Code, Kind
 from exprgrad.backend.trigonometry import cosine, sine
@@ -220,14 +221,37 @@ def rsqrt(x: Value) -> Value:
 
 
 def erf(x: Value) -> Value:
-    """x + x P(x**2) to 1, then 1 - exp(-x**2) Q((x-2)/(x+2))"""
+    """x + x P(x**2 - c) near 0, else 1 - Q(|x| - d)**n, n a power of two
+
+    c and d lie within the ranges of P and Q, which keeps the rounding errors small.
+    (A power of a polynomial: Abramowitz and Stegun, 7.1.27, has the reciprocal of one.)
+    """
     f = _format(x)
-    near = fma(polynomial(x * x, f.erf), x, x)
-    a = at_most(absolute(x), f.erf_end)
-    q = polynomial((a - 2.0) / (a + 2.0), f.erfc)
-    s, e = _expm1_parts(-(a * a))
-    far = fma(-fma(s, e, s), q, 1.0).intrinsic("copysign", x)
-    return select(absolute(x) < 1.0, near, far)
+    a = absolute(x)
+    is_near = a < f.erf_seam
+    square = fma(x, x, -f.erf_middle)
+    distance = at_most(a, f.erf_end) - f.erfc_middle
+    p, q = _either(is_near, square, f.erf, distance, f.erfc)
+    for _ in range(f.erfc_squarings - 1):
+        q = q * q
+    far = fma(-q, q, 1.0).intrinsic("copysign", x)
+    return select(is_near, fma(p, x, x), far)
+
+
+def _either(
+    first: Value, x: Value, p: Coefficients, y: Value, q: Coefficients
+) -> tuple[Value, Value]:
+    """P(x), which counts where `first` holds, and Q(y), which counts elsewhere
+
+    One polynomial of chosen coefficients, unless a blend costs more than a step: AVX2's.
+    """
+    target = x.code.function.module.target
+    if target and target.has("avx2") and not target.has("avx512f"):
+        return polynomial(x, p), polynomial(y, q)
+    pairs = zip_longest(p, q, fillvalue=0.0)
+    chosen = [select(first, x.splat(c), d) for c, d in pairs]
+    value = polynomial(select(first, x, y), chosen)
+    return value, value
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {

@@ -120,6 +120,7 @@ def test_a_contraction_keeps_its_accumulators() -> None:
 GRAPHS: dict[str, Any] = {
     "softmax": [eg.softmax(X)],
     "functions": [eg.exp(A) + eg.log(A) * eg.tanh(A) - eg.sigmoid(A) / eg.sqrt(A)],
+    "erf": [eg.erf(A * 4 - 2)],
     "angles": [eg.sin(A) ** 2 + eg.cos(A), eg.sin(A * 1e6), eg.cos(A * 1e6)],
     "draws": [eg.random.uniform((64, 784)) * X],
     "turned": [eg.einsum("ik,jk->ij", X, X)],
