@@ -3,7 +3,8 @@
     dot "j,jk->k"(sum(x, 0), w), beside dot "ij,jk->ik"(x, w)   ->   sum(dot(x, w), 0)
 
 By itself the left side is cheaper, and other rules spell the mean of a layer's results
-so. Batch normalisation needs these results as well: `w` would be read a second time.
+so. Batch normalisation needs these results as well: `w` would be read a second time, and a
+gradient would go back through both products.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def stabilize(outputs: Sequence[Tensor], keep: Collection[Tensor] = ()) -> list[
     }
     originals = {stand_in: node for node, stand_in in stand_ins.items()}
     hidden = _replaced(outputs, stand_ins)
-    return _replaced(fixpoint(hidden, RULES), originals)
+    return _replaced(shared(fixpoint(hidden, RULES)), originals)
 
 
 def _replaced(outputs: Sequence[Tensor], by: dict[Tensor, Tensor]) -> list[Tensor]:

@@ -26,6 +26,19 @@ def test_a_mean_is_taken_of_what_is_computed_anyway() -> None:
     assert mean.args[0].op == "sum"
 
 
+def test_the_gradient_of_a_mean_beside_its_product_goes_through_the_product_once() -> None:
+    """So the gradient of a convolution with batch norm is one convolution, which adds up
+    what its windows share: beside the mean's own way back it was a sum of windows.
+    """
+    x, k = eg.input("x", ("batch", 3, 8, 8)), eg.input("k", (4, 3, 3, 3))
+    y = eg.conv2d(x, k)
+    loss = eg.tanh(y - y.mean((0, 2, 3), keepdims=True)).sum()
+    slopes = eg.grad(loss, [x, k])
+    assert dots(loss, *slopes) == 3
+    spread = next(node for node in walk(simplify(slopes)) if node.op == "unwindow")
+    assert spread.args[0].op == "dot"
+
+
 def test_a_product_of_more_elements_than_its_factor_is_not_read_again() -> None:
     wide = eg.input("wide", (40, 50))
     assert dots((X @ wide).sum(axis=0), eg.tanh(X @ wide)) == 2
