@@ -77,7 +77,8 @@ class Explanation:
     def __str__(self) -> str:
         if self.only is not None:
             return self[self.only]
-        texts = {_title(s): excerpt(s.text()) for s in self.stages}
+        whole = {s: s.text().rstrip() for s in self.stages}
+        texts = {_title(s): t if s.name == "cost" else excerpt(t) for s, t in whole.items()}
         sections = [f"=== {title} ===\n{text}" for title, text in texts.items() if text]
         return "\n\n".join([self.table(), *sections])
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from exprgrad.inspect.machine import Limits, limits
 from exprgrad.inspect.measure import Measured
-from exprgrad.loop.cost import Traffic, assuming, flops, traffic
-from exprgrad.loop.ir import Buffer
+from exprgrad.loop.cost import Traffic, assuming, flops, iterations, traffic
+from exprgrad.loop.ir import Buffer, Kernel
 from exprgrad.loop.reason import chain, why
 from exprgrad.loop.schedule import Scheduled
 from exprgrad.runtime.compile import Compiled, usual_size
@@ -57,13 +57,14 @@ def costs_of(
     `seconds` are what the kernels were seen to take.
     """
     with assuming(dims or {}, usual_size(compiled.slices)):
-        touched = [traffic(scheduled.kernel) for scheduled in compiled.kernels]
-        found = _distances(touched)
+        busy = [_running(scheduled) for scheduled in compiled.kernels]
+        touched = [traffic(each.kernel) for each in busy]
+        registers = compiled.library.target.registers
         rows = []
-        for scheduled, buffers, distances in zip(compiled.kernels, touched, found, strict=True):
-            own = limits(threads if scheduled.parallel is not None else 1)
-            times = _times(scheduled, buffers, distances, own)
-            rows.append(_row(scheduled, buffers.values(), times, compiled))
+        for n, (buffers, distances) in enumerate(zip(touched, _distances(touched), strict=True)):
+            own = limits(threads if busy[n].parallel is not None else 1)
+            times = _times(busy[n], buffers, distances, own)
+            rows.append(_row(compiled.kernels[n], busy[n], buffers.values(), times, registers))
     if seconds is None:
         return rows
     return [replace(row, seconds=s) for row, s in zip(rows, seconds, strict=True)]
@@ -76,21 +77,28 @@ def costs_measured(compiled: Compiled, measured: Measured | None) -> list[Kernel
     return costs_of(compiled, measured.dims, measured.threads, measured.seconds)
 
 
+def _running(scheduled: Scheduled) -> Scheduled:
+    """The stores whose loops have an iteration; blocks of a short sum, say, have none."""
+    stores = scheduled.kernel.stores
+    return replace(scheduled, kernel=Kernel(tuple(s for s in stores if iterations(s.axes))))
+
+
 def _row(
     scheduled: Scheduled,
+    busy: Scheduled,
     touched: Iterable[Traffic],
     times: Mapping[str, float],
-    compiled: Compiled,
+    registers: int,
 ) -> KernelCost:
     bound = max(times, key=lambda name: times[name])
     return KernelCost(
         scheduled.kernel.name,
-        sum(each.total for each in flops(scheduled.kernel).values()),
+        sum(each.total for each in flops(busy.kernel).values()),
         sum(each.read for each in touched),
         sum(each.written for each in touched),
         bound,
         times[bound],
-        why(scheduled, compiled.library.target.registers),
+        why(scheduled, registers),
     )
 
 

@@ -56,12 +56,21 @@ class Machine:
 
 
 def typical(size: Size) -> int:
-    """A size as a number, named dimensions taken as assumed."""
-    if isinstance(size, int):
-        return size
+    """A size as a number, named dimensions taken as assumed; of these none counts as 0."""
+    return size if isinstance(size, int) else max(1, assumed(size))
+
+
+def assumed(size: Size) -> int:
+    """A size as a number, named dimensions taken as assumed: 0 also where blocks of a sum
+    are longer than it.
+    """
     sizes, others = _assumed.get(({}, TYPICAL))
-    values = {name: sizes.get(name, others) for name in dims.names(size)}
-    return max(1, dims.evaluate(size, values))
+    return dims.evaluate(size, {name: sizes.get(name, others) for name in dims.names(size)})
+
+
+def iterations(axes: Iterable[Axis]) -> int:
+    """How often the body of loops over `axes` runs; 0 where they are empty."""
+    return prod([assumed(axis.extent) for axis in axes])
 
 
 def points(axes: Iterable[Axis]) -> int:
@@ -147,16 +156,18 @@ def flops(kernel: Kernel) -> dict[str, Flops]:
     sum over k < 784 of a[i, k] * b[k, j], i < 64, j < 256   ->   2 * 784 * 64 * 256 fused
     """
     nodes = [(n, around) for n, around in visited(kernel) if n.dtype.kind == "f"]
-    products = {ir.summed_product(node) for node, _ in nodes if node.op == "reduce"}
+    sums = [node for node, _ in nodes if ir.summed_product(node) is not None]
+    # Where a product counts is known from the loops, or a mask of what is read.
+    with_sums = {ir.summed_product(node) for node in sums} | {node.args[0] for node in sums}
     found: dict[str, Flops] = {}
     for node, around in nodes:
         before = found.get(node.dtype.name, Flops())
-        times = points(ir.free_axes(node) & around)
+        times = iterations(ir.free_axes(node) & around)
         if node.op == "reduce":
-            times *= points(node.params[1])
+            times *= iterations(node.params[1])
             pair = 2 * times if ir.summed_product(node) is not None else 0
             found[node.dtype.name] = before.plus(pair, 0 if pair else times)
-        elif node.op not in LEAVES and node not in products:
+        elif node.op not in LEAVES and node not in with_sums:
             found[node.dtype.name] = before.plus(0, COSTS.get(node.op, 1) * times)
     return found
 

@@ -13,7 +13,7 @@ from exprgrad.errors import Where
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
 from exprgrad.loop.contract import in_blocks
-from exprgrad.loop.cost import points, typical
+from exprgrad.loop.cost import assumed, points
 from exprgrad.loop.ir import Axis, Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled
 
@@ -157,7 +157,7 @@ def _waiting(scheduled: Scheduled) -> list[Store]:
 
 
 def _blocks(scheduled: Scheduled, axes: Iterable[Axis]) -> int:
-    return prod(-(-typical(axis.extent) // _width(scheduled, axis)) for axis in axes)
+    return prod(-(-assumed(axis.extent) // _width(scheduled, axis)) for axis in axes)
 
 
 def _width(scheduled: Scheduled, axis: Axis) -> int:

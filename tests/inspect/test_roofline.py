@@ -121,3 +121,35 @@ def test_the_limits_are_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert names[0] == "L1"
     assert names[-1] == "memory"
     assert found.levels[0].bandwidth > found.levels[-1].bandwidth
+
+
+def test_what_never_runs_is_no_work() -> None:
+    """Of a batch shorter than a block of its sum, the kernels for blocks have nothing to do."""
+    x, w = eg.input("x", ("batch", 4, 12, 12)), eg.input("w", (4, 4, 3, 3))
+    h = eg.conv2d(x, w)
+    f = eg.function([x, w], (h - h.mean((0, 2, 3), keepdims=True)).std((0, 2, 3)))
+    data = {"x": RNG.normal(size=(2, 4, 12, 12)), "w": RNG.normal(size=(4, 4, 3, 3))}
+    kernels = eg.explain(f, data=data).kernels()
+    (convolution, *_) = sorted(kernels, key=lambda kernel: -kernel.flops)
+    assert convolution.flops == 2 * 2 * 4 * 10 * 10 * 4 * 9
+    idle = [kernel for kernel in kernels if kernel.flops == kernel.nbytes == 0]
+    assert idle
+    assert all(kernel.limit == 0 for kernel in idle)
+
+
+def test_a_product_under_a_condition_is_a_multiplication_and_an_addition() -> None:
+    x, w = eg.input("x", (2, 8, 12, 12)), eg.input("w", (32, 8, 3, 3))
+    y = eg.conv2d(x, w, padding=1)
+    f = eg.function([x, w], eg.grad((y * eg.stop_gradient(y)).sum(), x))
+    most = max(kernel.flops for kernel in eg.explain(f).kernels())
+    assert most == 2 * 2 * 32 * 12 * 12 * 8 * 9
+
+
+def test_the_table_of_kernels_is_printed_whole() -> None:
+    x = y = eg.input("x", (40, 40))
+    for _ in range(30):
+        y = eg.tanh(y @ y)
+    account = eg.explain(eg.function([x], y))
+    table = account["kernels and their bounds"].rstrip()
+    assert len(table.splitlines()) > 60
+    assert table in str(account)
