@@ -138,26 +138,25 @@ def by_name(data: Data) -> dict[str, Any]:
 
 
 def checked_batch_size(batch_size: int | None, n: int) -> int:
-    """The number of rows of a batch; all `n` when None.
+    """The number of rows of a batch; all `n` when None, or when they are fewer.
 
-    Raises `InputError` unless it is an integer from 1 to `n`.
+    Raises `InputError` unless it is an integer from 1.
     """
     if batch_size is None:
         return n
     whole = isinstance(batch_size, int | np.integer) and not isinstance(
         batch_size, bool
     )
-    if not whole or not 1 <= batch_size <= n:
+    if not whole or batch_size < 1:
         raise InputError(
-            f"batch_size is an integer from 1 to the number of rows, {n}, or None for "
-            f"all of them, not {batch_size!r}"
+            f"batch_size is an integer from 1, or None for all {n} rows, not {batch_size!r}"
         )
-    return int(batch_size)
+    return min(int(batch_size), n)
 
 
 def inference_rows(table: Table, batch_size: int | None) -> int:
     """How many rows of `table` are computed at a time where nothing is updated."""
-    size = min(len(table), INFERENCE_ROWS) if batch_size is None else batch_size
+    size = INFERENCE_ROWS if batch_size is None else batch_size
     return checked_batch_size(size, len(table))
 
 

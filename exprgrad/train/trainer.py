@@ -128,7 +128,7 @@ class Trainer:
         `data` maps input names to arrays with one row for each example (used in place,
         memory-mapped ones too), or is an iterable of such mappings, one for each batch,
         or a function that makes one for each epoch. `batch_size` None takes all rows at
-        once, 1 trains online. `validation_split` holds out that part of the rows, drawn
+        once, as one that is larger than their number does; 1 trains online. `validation_split` holds out that part of the rows, drawn
         by the seed. `shuffle` True takes the rows in a new order each epoch, False as
         they stand; `eg.order` has others. `progress` is shown on a terminal unless given.
 
