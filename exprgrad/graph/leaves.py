@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from exprgrad.errors import DTypeError, GraphError, ShapeError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph.dims import as_size
 from exprgrad.graph.dtype import as_dtype
+from exprgrad.graph.philox import OWN_KEYS
 from exprgrad.graph.state import Cell, Initializer
 from exprgrad.graph.tensor import Operand, Tensor, apply
 
@@ -131,22 +130,9 @@ epoch = state("epoch", dtype=dtypes.int64, init=0)
 # The seed of all random numbers that are not given another.
 seed = state("seed", dtype=dtypes.int64, init=0)
 
-_draws = itertools.count()
+_draws = itertools.count(OWN_KEYS)
 
 
 def next_key() -> int:
-    """A number for a random node, so that two draws differ."""
+    """A key for a draw that was given none, so that two draws differ."""
     return next(_draws)
-
-
-@contextmanager
-def draws_from(first: int) -> Iterator[None]:
-    """Within, random nodes are numbered from `first`, whatever was written before: the
-    same lines then draw the same.
-    """
-    global _draws
-    before, _draws = _draws, itertools.count(first)
-    try:
-        yield
-    finally:
-        _draws = before

@@ -25,6 +25,14 @@ LANES = 16
 ROW = 4 * LANES  # elements of float32 that the words of as many blocks as lanes give
 MASK = 0xFFFFFFFF
 
+# Draws that are given no key have keys from here on.
+OWN_KEYS = 1 << 31
+
+
+def key_text(key: int) -> str:
+    """A key as listings print it: one that was given, or the number of the draw."""
+    return f"key={key}" if key < OWN_KEYS else f"draw={key - OWN_KEYS}"
+
 
 def philox(counter: Words, key: tuple[int, int]) -> Words:
     """Four random 32-bit words for each counter of four words."""

@@ -8,14 +8,18 @@ state `eg.random.seed`: set its value before a run to have other numbers.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from exprgrad.errors import DTypeError
+from exprgrad.errors import DTypeError, GraphError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph import leaves
 from exprgrad.graph.dims import as_size
 from exprgrad.graph.dtype import DType, as_dtype
 from exprgrad.graph.elementwise import as_tensor, astype, cos, less, log1p, sqrt
+from exprgrad.graph.mode import rebuilt
+from exprgrad.graph.node import intern, transform, walk
+from exprgrad.graph.philox import OWN_KEYS
 from exprgrad.graph.tensor import Operand, Tensor, apply
 
 seed = leaves.seed
@@ -62,11 +66,9 @@ def normal(
     >>> eg.random.normal((3,), scale=0.1).type.shape
     (3,)
     """
-    first = leaves.next_key() if key is None else key
-    second = leaves.next_key() if key is None else key + 1
     exact = as_dtype(dtype)
-    u = _draw(shape, exact, step, seed, first)
-    v = _draw(shape, exact, step, seed, second)
+    u = _draw(shape, exact, step, seed, key)
+    v = _draw(shape, exact, step, seed, None if key is None else key + 1)
     standard = sqrt(-2.0 * log1p(-u)) * cos(2 * math.pi * v)
     return _moved(standard, mean, scale)
 
@@ -90,6 +92,28 @@ def bernoulli(
     return astype(less(_draw(shape, drawn, step, seed, key), p), dtype)
 
 
+def numbered(roots: Iterable[Tensor]) -> dict[Tensor, Tensor]:
+    """Every node of `roots` with the draws that were given no key numbered anew, in the
+    order in which they are met: the same lines then draw the same, whatever was written
+    before them.
+    """
+    nodes = walk(roots)
+    met = dict.fromkeys(n.params[0] for n in nodes if n.op == "random" and _is_own(n))
+    keys = {key: OWN_KEYS + number for number, key in enumerate(met)}
+
+    def visit(node: Tensor, args: tuple[Tensor, ...]) -> Tensor:
+        if node.op != "random" or not _is_own(node):
+            return rebuilt(node, args)
+        params = (keys[node.params[0]], *node.params[1:])
+        return intern(Tensor, "random", args, params, node.type, node.where)
+
+    return transform(roots, visit)
+
+
+def _is_own(draw: Tensor) -> bool:
+    return bool(draw.params[0] >= OWN_KEYS)
+
+
 def _moved(x: Tensor, offset: Operand, scale: Operand) -> Tensor:
     scaled = x if _is_number(scale, 1) else x * scale
     return scaled if _is_number(offset, 0) else scaled + offset
@@ -106,6 +130,8 @@ def _is_float64(p: Operand) -> bool:
 def _draw(shape: Any, dtype: DType, step: Any, seed: Any, key: int | None) -> Tensor:
     if dtype.kind != "f":
         raise DTypeError(f"random numbers are floating-point, not {dtype}")
+    if key is not None and not (isinstance(key, int) and 0 <= key < OWN_KEYS):
+        raise GraphError(f"the key of a draw is an integer below 2**31, not {key!r}")
     sizes = tuple(
         as_size(n) for n in (shape if isinstance(shape, tuple | list) else (shape,))
     )

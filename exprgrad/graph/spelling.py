@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgrad.graph.dims import Dim, Shape, Size, show
+from exprgrad.graph.philox import key_text
 from exprgrad.graph.tensor import Constant, Tensor
 
 # How tightly an expression binds, as in Python. Chains of * and / alone are set apart from
@@ -73,6 +74,12 @@ def _with(name: str, *parameters: str) -> Spelling:
         return Text(f"{name}({', '.join([*(a.text for a in args), *rest])})")
 
     return spell
+
+
+def _random(node: Tensor, args: list[Text]) -> Text:
+    key, shape, _ = node.params
+    given = [*(a.text for a in args), key_text(key), f"shape={show(shape)}"]
+    return Text(f"random({', '.join(given)})")
 
 
 def _value(value: Any) -> str:
@@ -276,7 +283,7 @@ SPELLINGS: dict[str, Spelling] = {
     "gather": _with("take", "axis"),
     "scatter_add": _with("scatter_add", "axis", "n"),
     # special
-    "random": _with("random", "key", "shape"),
+    "random": _random,
     "stop_gradient": _call("stop_gradient"),
     "custom": _call("custom"),
     "checkpoint": _call("checkpoint"),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, groupby
 
 from exprgrad.graph.node import walk
+from exprgrad.graph.philox import key_text
 from exprgrad.graph.spelling import SIGN, SPELLINGS, SUM, Text, size_text
 from exprgrad.graph.tensor import Tensor
 from exprgrad.loop import ir
@@ -226,7 +227,7 @@ def _spelled(node: Scalar, args: list[Text], scope: _Scope) -> Text:
             return Text(f"{node.dtype.short}({args[0].text})")
         case "random":
             numbers = ", ".join(a.text for a in args)
-            return Text(f"random({numbers}, key={node.params[0]})")
+            return Text(f"random({numbers}, {key_text(node.params[0])})")
         case "add" if args[1].text.startswith("-") and node.args[1].op == "constant":
             return Text(f"{args[0].text} - {args[1].text[1:]}", SUM)
     return SPELLINGS[node.op](node, args)  # type: ignore[arg-type]

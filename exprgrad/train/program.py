@@ -18,6 +18,7 @@ from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.mode import replaced, running_statistics
 from exprgrad.graph.node import walk
 from exprgrad.graph.precision import decided
+from exprgrad.graph.random import numbered
 from exprgrad.graph.reduction import mean
 from exprgrad.graph.show import listing, new_values
 from exprgrad.graph.tensor import Tensor
@@ -194,11 +195,14 @@ def rows_program(
 ) -> Program:
     """What computes `outputs` and `updates` of the rows of a batch.
 
-    `counters` has the states for `eg.step` and its kind, so that none is shared.
+    `counters` has the states for `eg.step` and its kind, so that none is shared; draws are
+    numbered anew, so that they do not depend on what else was written.
     """
-    image = replaced([*outputs.values(), *updates.values()], counters)
-    outputs = {name: image[node] for name, node in outputs.items()}
-    updates = {state: image[new] for state, new in updates.items()}
+    roots = [*outputs.values(), *updates.values()]
+    own = replaced(roots, counters)
+    image = numbered([own[root] for root in roots])
+    outputs = {name: image[own[node]] for name, node in outputs.items()}
+    updates = {state: image[own[new]] for state, new in updates.items()}
     roots = [*outputs.values(), *updates.values()]
     inputs = tuple(node for node in walk(roots) if node.op == "input")
     batch = batch_dimension(inputs)

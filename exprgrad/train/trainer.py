@@ -16,6 +16,7 @@ from exprgrad.graph.leaves import state
 from exprgrad.graph.mode import in_mode
 from exprgrad.graph.node import walk
 from exprgrad.graph.precision import checked_precision
+from exprgrad.graph.random import numbered
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.footprint import Footprint
 from exprgrad.runtime.function import Function, function
@@ -128,9 +129,10 @@ class Trainer:
         `data` maps input names to arrays with one row for each example (used in place,
         memory-mapped ones too), or is an iterable of such mappings, one for each batch,
         or a function that makes one for each epoch. `batch_size` None takes all rows at
-        once, as one that is larger than their number does; 1 trains online. `validation_split` holds out that part of the rows, drawn
-        by the seed. `shuffle` True takes the rows in a new order each epoch, False as
-        they stand; `eg.order` has others. `progress` is shown on a terminal unless given.
+        once, as one larger than their number does; 1 trains online. `validation_split`
+        holds out that part of the rows, drawn by the seed. `shuffle` True takes the rows in
+        a new order each epoch, False as they stand; `eg.order` has others. `progress` is
+        shown on a terminal unless given.
 
         Raises `InputError` for data that do not fit, `NonFiniteError` with
         `check_finite`; after any error all values are as before the call. Ctrl-C
@@ -360,9 +362,8 @@ class Trainer:
             image = in_mode([expression], False)[expression]
             inputs = [node for node in walk([image]) if node.op == "input"]
             in_parts = bool(inputs) and is_by_rows(image, batch_dimension(inputs))
-            call = function(
-                inputs, expression, training=False, precision=self.precision
-            )
+            shown = numbered([expression])[expression]
+            call = function(inputs, shown, training=False, precision=self.precision)
             self._predictions[expression] = call, in_parts
         return self._predictions[expression]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from exprgrad.errors import GraphError, InputError, NonFiniteError
-from exprgrad.graph.leaves import draws_from, state
+from exprgrad.graph.leaves import state
 from exprgrad.graph.tensor import Tensor
 from exprgrad.train.callbacks import Callback, Logs
 from exprgrad.train.monitor import monitored
@@ -20,7 +20,6 @@ from exprgrad.train.trainer import Trainer
 
 Build = Callable[..., Trainer]
 MOST_BUILT = 16
-FIRST_DRAW = 1 << 40  # far from the numbers of random nodes outside
 
 
 class Pruned(Exception):
@@ -52,8 +51,7 @@ class Built:
         key = (build, tuple(fixed.items()), tuple(scalars))
         if key not in self.kept:
             states = {name: state(name, init=value) for name, value in scalars.items()}
-            with draws_from(FIRST_DRAW):
-                trainer = _checked(build, build(**fixed, **states))
+            trainer = _checked(build, build(**fixed, **states))
             self.kept[key] = (trainer, states)
             if len(self.kept) > MOST_BUILT:
                 self.kept.popitem(last=False)

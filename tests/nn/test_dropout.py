@@ -116,3 +116,27 @@ def test_kinds_that_are_not() -> None:
         eg.nn.dropout(x, 0.5, "torch")
     with pytest.raises(GraphError, match="infinite variance"):
         eg.nn.gaussian_dropout(x, 1)
+
+
+def test_the_same_network_built_twice_drops_the_same() -> None:
+    """Whatever was drawn between, and for predictions, too; other keys stay other draws."""
+    losses, noisy = [], []
+    for _ in range(2):
+        x = eg.input("x", ("batch", 16))
+        w = eg.parameter("w", (16, 8), eg.init.he_normal())
+        h = eg.nn.dropout(eg.relu(eg.nn.dropout(x, 0.3) @ w), 0.5)
+        loss = (h * h).mean() + eg.random.uniform(key=7)
+        trainer = eg.Trainer(loss, eg.optim.SGD(0.1))
+        losses.append(trainer.fit({"x": np.ones((64, 16))}, epochs=3)["loss"])
+        drawn = eg.stack([eg.random.normal(), eg.random.uniform(), eg.random.uniform(key=0)])
+        noisy.append(trainer.predict(drawn, {}).tolist())
+        eg.random.normal((3,))
+    assert losses[0] == losses[1]
+    assert noisy[0] == noisy[1]
+    assert len(set(noisy[0])) == 3
+
+
+@pytest.mark.parametrize("key", [-1, 1 << 31, 0.5, "first"])
+def test_keys_that_are_none(key: object) -> None:
+    with pytest.raises(GraphError, match="the key of a draw is an integer below"):
+        eg.random.uniform((3,), key=key)

@@ -11,6 +11,7 @@ import pytest
 import exprgrad as eg
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.mode import in_mode
+from exprgrad.graph.random import numbered
 from exprgrad.runtime import compile as compiler
 from exprgrad.train.rule import parameters_of
 
@@ -110,7 +111,8 @@ def one_step(loss: eg.Tensor, updates: Updates) -> tuple[float, dict[eg.Tensor, 
     image = in_mode([loss, *updates.values()], True)
     slopes = eg.grad(image[loss], parameters)
     roots = [image[loss], *slopes, *(image[new] for new in updates.values())]
-    value, *found = evaluate(roots, {"x": ROWS, eg.step: 0})
+    own = numbered(roots)
+    value, *found = evaluate([own[root] for root in roots], {"x": ROWS, eg.step: 0})
     descent = [p.value - RATE * g for p, g in zip(parameters, found, strict=False)]
     moved = [*descent, *found[len(descent) :]]
     return float(value), dict(zip([*parameters, *updates], moved, strict=True))
