@@ -16,7 +16,8 @@ from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 
 
 def collapse(kernel: Kernel) -> Kernel:
-    """One loop in place of all, or of two in a contraction, that nothing tells apart.
+    """One loop in place of all, or of two in a contraction or a copy, that nothing tells
+    apart.
 
     for i, j: y[i, j] = exp(x[i, j])   ->   for i: y[i] = exp(x[i])   (as flat arrays)
 
@@ -80,11 +81,12 @@ Place = tuple[Shape, Sequence[Scalar]]  # a view and an index into it
 
 
 def _pairs(kernel: Kernel) -> Iterator[tuple[Axis, Axis]]:
-    """Loops of a contraction, one right inside the other, whose axes stand side by side
-    wherever they are: together they are more rows or more columns.
+    """Loops of a contraction or a copy, one right inside the other, whose axes stand side by
+    side wherever they are: together they are more rows or more columns.
     """
     axes = kernel.stores[0].axes
-    if not has_contraction(kernel):
+    copies = len(kernel.stores) == 1 and kernel.stores[0].value.op == "read"
+    if not copies and not has_contraction(kernel):
         return
     if any(s.axes != axes or s.accumulate or s.ordered for s in kernel.stores):
         return

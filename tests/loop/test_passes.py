@@ -110,6 +110,14 @@ def test_collapse_makes_one_loop_of_several():
     assert len(nest.kernel.stores[0].axes) == 3
 
 
+def test_the_axes_of_a_copy_that_stay_side_by_side_are_one():
+    """Of a kernel's weights, whose taps are too few to turn squares of."""
+    w = eg.input("w", (64, 32, 3, 3))
+    (copy,) = stages([w.transpose(1, 2, 3, 0)]).scheduled
+    assert [axis.extent for axis in copy.kernel.stores[0].axes] == [288, 64]
+    assert not copy.of(copy.kernel.stores[0].axes[1]).vector
+
+
 @pytest.mark.parametrize("shape", [("batch", 40, 32), (3, 40, 4, 32)])
 def test_a_product_of_several_axes_of_rows_is_one_of_two_loops(shape):
     x, w = eg.input("x", shape), eg.input("w", (48, 32))

@@ -233,7 +233,7 @@ def test_loops_that_all_threads_run_are_not_claimed(worth):
 def test_random_programs_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     """The property at the top is not empty."""
     monkeypatch.setattr(phases, "PARALLEL_WORK", 0)
-    made = stages(build(3, 20, LOOPS).outputs, machine=NARROW)
+    made = stages(build(5, 20, LOOPS).outputs, machine=NARROW)
     assert any(s.parallel for s in made.scheduled)
     assert any(sum(s.parallel is not None for s in phase) > 1 for phase in made.phases)
 
