@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 
 from examples.benchmarks import data, models
+from examples.benchmarks.layers.blocks import BLOCKS
+from examples.benchmarks.layers.case import Case, ours, theirs
+from examples.benchmarks.layers.operations import OPERATIONS
 from examples.benchmarks.peers import exprgrad, numpy
 from examples.benchmarks.report import faults, table
 from examples.benchmarks.rounds import Result
@@ -106,6 +109,32 @@ def test_with_one_number_of_threads_one_column_says_how_far_ahead() -> None:
     head, _, row = table({"W1": results}).split("\n")
     assert head == "| workload | exprgrad | a | ahead | share of limit |"
     assert row.endswith("| 1.00 (1.00) | 2.00 (2.00) | 2.00 (2.00) | - |")
+
+
+@pytest.mark.parametrize("case", [*OPERATIONS, *BLOCKS], ids=lambda case: case.name)
+def test_both_libraries_compute_the_same_layer(case: Case) -> None:
+    pytest.importorskip("torch")
+    given = case.arrays()
+    for found, wanted in zip(ours(case), theirs(case, compiled=False), strict=True):
+        for a, b in zip(found(*given), wanted(*given), strict=True):
+            expected = b.detach().numpy()
+            bound = 1e-4 * np.abs(expected).max()
+            np.testing.assert_allclose(np.asarray(a), expected, rtol=0, atol=bound)
+
+
+def test_the_command_for_layers_prints_a_line_for_value_and_gradient() -> None:
+    names = [case.name for case in (*OPERATIONS, *BLOCKS)]
+    assert len(set(names)) == len(names)
+    command = [sys.executable, "-m", "examples.benchmarks.layers", "stack", "--rounds", "1"]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=FOLDER.parent.parent
+    )
+    head, value, gradient, last = run.stdout.splitlines()
+    assert head.split()[-1] == "ahead"
+    assert value.split()[:2] == ["stack", "value"]
+    assert gradient.split()[:2] == ["stack", "gradient"]
+    assert float(gradient.split()[2]) > 0
+    assert last.startswith("slower than PyTorch: ")
 
 
 def test_the_page_on_speed_speaks_of_every_workload() -> None:
