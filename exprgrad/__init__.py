@@ -19,9 +19,11 @@ PUBLIC = {
         negative abs sign floor exp expm1 log log1p sqrt rsqrt tanh sigmoid softplus
         erf sin cos bfloat16 equal not_equal less less_equal greater greater_equal
         logical_and logical_or logical_not""",
+    "exprgrad.graph.rounding": "ceil trunc round",
+    "exprgrad.graph.truth": "isnan isinf isfinite any all",
     "exprgrad.graph.creation": """zeros ones zeros_like ones_like arange linspace""",
     "exprgrad.graph.movement": """reshape permute_dims expand_dims squeeze pad flip
-        concat stack sliding_window take take_along_axis scatter_add""",
+        roll concat stack sliding_window take take_along_axis scatter_add""",
     "exprgrad.graph.reduction": """sum max min argmax argmin mean var std norm prod
         cumulative_sum einsum matmul tensordot""",
     "exprgrad.graph.activations": """relu leaky_relu elu gelu silu softmax log_softmax

@@ -155,6 +155,35 @@ def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Tensor:
     return strided_slice(x, starts, steps, x.shape)
 
 
+def roll(x: Operand, shift: int, axis: int | None = None) -> Tensor:
+    """`x` moved on by `shift` along an axis, what leaves at one end entering at the other;
+    over all elements in row-major order when `axis` is None.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (5,))
+    >>> eg.function([x], eg.roll(x, 2))([1, 2, 3, 4, 5])
+    array([4., 5., 1., 2., 3.], dtype=float32)
+    """
+    t = as_tensor(x)
+    if axis is None:
+        rolled: Tensor = roll(reshape(t, (-1,)), shift, 0)
+        return reshape(rolled, t.shape)
+    axis = as_axis(axis, t.ndim)
+    n = t.shape[axis]
+    if isinstance(n, int):
+        shift = shift % n if n else 0
+    if shift == 0:
+        return t
+    start = n - shift if shift > 0 else -shift
+    return concat([_between(t, axis, start, n), _between(t, axis, 0, start)], axis)
+
+
+def _between(x: Tensor, axis: int, start: Size, stop: Size) -> Tensor:
+    starts = tuple(start if a == axis else 0 for a in range(x.ndim))
+    shape = tuple(stop - start if a == axis else n for a, n in enumerate(x.shape))
+    return strided_slice(x, starts, (1,) * x.ndim, shape)
+
+
 def concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """`tensors` laid one after another along an axis that they have."""
     if not tensors:

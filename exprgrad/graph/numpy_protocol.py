@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from exprgrad.errors import GraphError
-from exprgrad.graph import activations, creation, elementwise, movement, reduction
+from exprgrad.graph import (
+    activations,
+    creation,
+    elementwise,
+    movement,
+    reduction,
+    rounding,
+    truth,
+)
 from exprgrad.graph.elementwise import broadcast_to
 from exprgrad.graph.tensor import Operand, Tensor
 
@@ -25,11 +33,14 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.bitwise_and: elementwise.both,
     np.bitwise_or: elementwise.either,
     np.invert: elementwise.invert,
+    np.rint: rounding.round,
 }
 for _name in """add subtract multiply divide floor_divide remainder maximum minimum
     negative sign floor exp expm1 log log1p sqrt tanh sin cos equal not_equal less
     less_equal greater greater_equal logical_and logical_or logical_not""".split():
     UFUNCS[getattr(np, _name)] = getattr(elementwise, _name)
+UFUNCS |= {np.ceil: rounding.ceil, np.trunc: rounding.trunc}
+UFUNCS |= {np.isnan: truth.isnan, np.isinf: truth.isinf, np.isfinite: truth.isfinite}
 
 REDUCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.add: reduction.sum,
@@ -110,6 +121,8 @@ FUNCTIONS_OF_NUMPY: dict[Any, Callable[..., Any]] = {
     np.min: reduction.min,
     np.amax: reduction.max,
     np.amin: reduction.min,
+    np.any: truth.any,
+    np.all: truth.all,
     np.argmax: reduction.argmax,
     np.argmin: reduction.argmin,
     np.cumsum: _cumsum,
@@ -119,6 +132,7 @@ FUNCTIONS_OF_NUMPY: dict[Any, Callable[..., Any]] = {
     np.tensordot: reduction.tensordot,
     np.outer: lambda a, b: reduction.einsum("i,j->ij", a, b),
     np.where: elementwise.where,
+    np.round: rounding.round,
     np.clip: lambda x, low=None, high=None: activations.clip(x, low, high),
     np.reshape: movement.reshape,
     np.transpose: _transpose,
@@ -129,6 +143,7 @@ FUNCTIONS_OF_NUMPY: dict[Any, Callable[..., Any]] = {
     np.stack: movement.stack,
     np.pad: _pad,
     np.flip: movement.flip,
+    np.roll: movement.roll,
     np.take: _take,
     np.take_along_axis: movement.take_along_axis,
     np.zeros_like: _zeros_like,

@@ -207,3 +207,45 @@ def test_draws_change_with_step_and_seed_alone():
     other = evaluate([draw], {"step": 0, "seed": 1})[0]
     assert (first == again).all()
     assert not (first == later).any() and not (first == other).any()
+
+
+EDGES = np.array(
+    [0.5, -0.5, 1.5, 2.5, -2.5, 0.49999997, -0.7, 0, -0.0, 1e20, np.inf, -np.inf, np.nan]
+)
+
+
+@pytest.mark.parametrize("name", ["ceil", "trunc", "round", "isnan", "isinf", "isfinite"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_and_what_is_no_number_are_numpys(name, dtype):
+    x = eg.input("x", EDGES.shape, dtype)
+    given = EDGES.astype(dtype)
+    wanted = getattr(np, name)(given)
+    np.testing.assert_array_equal(eg.function([x], getattr(eg, name)(x))(given), wanted)
+    np.testing.assert_array_equal(evaluate([getattr(eg, name)(x)], {x: given})[0], wanted)
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (2, 3)])
+@pytest.mark.parametrize("name", ["any", "all"])
+def test_of_no_elements_none_and_all_hold(name, shape):
+    given = np.zeros(shape, bool)
+    x = eg.input("x", shape, "bool")
+    for axis in (None, 0):
+        (found,) = evaluate([getattr(eg, name)(x, axis)], {x: given})
+        np.testing.assert_array_equal(found, getattr(np, name)(given, axis))
+
+
+@pytest.mark.parametrize("shift", [0, 2, -2, 7, -12])
+def test_rolled_arrays_come_round(shift):
+    given = np.arange(35.0).reshape(5, 7)
+    fixed, named = eg.input("x", (5, 7), "float64"), eg.input("x", ("n", 7), "float64")
+    for x, axis in ((fixed, 0), (fixed, 1), (fixed, None), (named, 1)):
+        found = eg.function([x], eg.roll(x, shift, axis))(given)
+        np.testing.assert_array_equal(found, np.roll(given, shift, axis))
+
+
+def test_rows_of_a_named_number_are_rolled_by_less_than_that():
+    given = np.arange(10.0).reshape(5, 2)
+    x = eg.input("x", ("n", 2), "float64")
+    for shift in (2, -3):
+        found = eg.function([x], eg.roll(x, shift, 0))(given)
+        np.testing.assert_array_equal(found, np.roll(given, shift, 0))

@@ -219,6 +219,16 @@ NUMPY = [
     lambda x: np.einsum("ij,ij->i", x, A),
     lambda x: np.dot(x, A.T),
     lambda x: np.flip(x, 1),
+    lambda x: np.roll(x, 1),
+    lambda x: np.roll(x, -5, axis=1),
+    np.ceil,
+    np.trunc,
+    np.rint,
+    np.round,
+    lambda x: np.any(x > 1, axis=0),
+    lambda x: np.all(x > -1, axis=1, keepdims=True),
+    np.any,
+    np.all,
     lambda x: x.transpose().std(axis=1),
 ]
 
