@@ -150,10 +150,12 @@ def ask_for_tile(
 
 
 def _ask_at_once(scope: Scope, asked: Asked, level: Level, tiles: dict[Axis, Bound]) -> None:
-    """Ask for reads at all points of a tile."""
+    """Ask for reads at all points of a tile, but not for what lies anywhere for each lane."""
     for node, hint in asked:
         buffer, place = node.params[0], ir.offset(node)
         vector = level.vector_of(ir.free_axes(node))
+        if vector is not None and place.factor_of(vector[0]) is None:
+            continue
         for numbers in product(*(range(bound.tile) for bound in tiles.values())):
             point = dict(zip(tiles, numbers, strict=True))
             if vector is None or _begins_a_line(buffer, *vector, point):

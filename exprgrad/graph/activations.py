@@ -56,7 +56,7 @@ def leaky_relu(x: Operand, slope: Operand = 0.01) -> Tensor:
 def elu(x: Operand, alpha: Operand = 1.0) -> Tensor:
     """x for x > 0, else alpha * (exp(x) - 1). (Clevert et al. 2016, equation 15.)"""
     x = _float(x)
-    return where(less(0, x), x, alpha * expm1(minimum(x, 0)))
+    return where(less(0, x), x, alpha * expm1(where(less(0, x), 0, x)))
 
 
 def silu(x: Operand) -> Tensor:

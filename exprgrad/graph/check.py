@@ -82,7 +82,9 @@ def demands(outputs: Iterable[Tensor]) -> list[Demand]:
 def _surely_holds(size: Size) -> bool:
     if isinstance(size, int):
         return size >= 0
-    return all(n > 0 for _, n in size.terms)
+    atoms = [atom for monomial, _ in size.terms for atom in monomial]
+    quotients = [atom for atom in atoms if not isinstance(atom, str)]
+    return all(n > 0 for _, n in size.terms) and all(_surely_holds(q.top) for q in quotients)
 
 
 def _slice_demands(node: Tensor) -> list[Size]:

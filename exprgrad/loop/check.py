@@ -25,13 +25,17 @@ def check_kernels(kernels: Sequence[Kernel]) -> None:
 
 
 def check_order(kernels: Sequence[Kernel]) -> None:
-    """The same, and that no kernel reads a temporary before one has stored it."""
+    """The same, and that no kernel reads a temporary before all of it has been stored."""
     check_kernels(kernels)
     stored: set[ir.Buffer] = set()
+    read: set[ir.Buffer] = set()
     for kernel in kernels:
+        late = {b for b in kernel.writes() if b.role in TEMPORARY} & read
+        _require(not late, kernel, f"{late} is stored before it is read")
         stored |= kernel.writes()
         early = {b for b in kernel.reads() if b.role in TEMPORARY} - stored
         _require(not early, kernel, f"{early} is stored before it is read")
+        read |= kernel.reads() - kernel.writes()
 
 
 def _check_store(kernel: Kernel, store: Store) -> None:

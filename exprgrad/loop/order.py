@@ -30,8 +30,8 @@ def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Ke
     checking = {n for n, kernel in enumerate(kernels) if _checks_index(kernel)}
     in_place: dict[Buffer, Buffer] = {}
     for new, state in states.items():
-        writer = writers.get(new)
-        if writer is None or not _pointwise(kernels[writer], new, state):
+        (writer, *others) = writers.get(new, [None])
+        if writer is None or others or not _pointwise(kernels[writer], new, state):
             continue
         earlier = readers.get(state, set()) - {writer}
         if _reached(after, writer).isdisjoint(earlier | checking):
@@ -48,24 +48,26 @@ def order(kernels: Sequence[Kernel], states: Mapping[Buffer, Buffer]) -> list[Ke
 
 def _users(
     kernels: Sequence[Kernel],
-) -> tuple[dict[Buffer, int], dict[Buffer, set[int]]]:
-    """Which kernel writes each buffer, and which ones read it."""
-    writers: dict[Buffer, int] = {}
+) -> tuple[dict[Buffer, list[int]], dict[Buffer, set[int]]]:
+    """Which kernels write each buffer, one or each a piece of it, and which ones read it."""
+    writers: dict[Buffer, list[int]] = {}
     readers: dict[Buffer, set[int]] = {}
     for n, kernel in enumerate(kernels):
-        writers.update(dict.fromkeys(kernel.writes(), n))
+        for buffer in kernel.writes():
+            writers.setdefault(buffer, []).append(n)
         for buffer in kernel.reads():
             readers.setdefault(buffer, set()).add(n)
     return writers, readers
 
 
 def _dependents(
-    writers: Mapping[Buffer, int], readers: Mapping[Buffer, set[int]], count: int
+    writers: Mapping[Buffer, list[int]], readers: Mapping[Buffer, set[int]], count: int
 ) -> list[set[int]]:
     """The kernels that wait for each: those that read what it writes."""
     after: list[set[int]] = [set() for _ in range(count)]
-    for buffer, writer in writers.items():
-        after[writer] |= readers.get(buffer, set()) - {writer}
+    for buffer, found in writers.items():
+        for writer in found:
+            after[writer] |= readers.get(buffer, set()) - {*found}
     return after
 
 

@@ -43,17 +43,21 @@ def _cut(kernel: Kernel) -> Kernel:
     if any(store.ordered or store.accumulate for store in kernel.stores):
         return kernel
     shared = shared_axes(kernel)
-    nests = [part for nest in nests_of(kernel) for part in _pieces(nest, shared)]
-    stores = tuple(store for nest in nests for store in nest)
+    nests = nests_of(kernel)
+    most = MOST - len(kernel.stores)  # beside what there is
+    parts = [part for nest in nests for part in _pieces(nest, shared, most // len(nest) + 1)]
+    stores = tuple(store for part in parts for store in part)
     return kernel if len(stores) > MOST else Kernel(stores)
 
 
-def _pieces(nest: Nest, shared: Collection[Axis]) -> list[Nest]:
+def _pieces(nest: Nest, shared: Collection[Axis], most: int) -> list[Nest]:
+    """A nest in `most` pieces or fewer; one that would have more is left whole."""
     for axis in nest[0].axes:
         ends = _ends(nest, axis)
-        if axis not in shared and len(ends) > 2 and _may_be_cut(nest, axis, ends):
+        if axis not in shared and 2 < len(ends) <= most + 1 and _may_be_cut(nest, axis, ends):
             parts = [piece(nest, axis, a, b, shared) for a, b in pairwise(ends)]
-            return [deeper for part in parts for deeper in _pieces(part, shared)]
+            each = most // len(parts)
+            return [deeper for part in parts for deeper in _pieces(part, shared, each)]
     return [with_known_values(nest) if any(True for _ in _decisions(nest)) else nest]
 
 

@@ -251,7 +251,7 @@ def _pad(node: Tensor, index: Index, guard: Guard) -> Rule:
     outside: Guard = ()
     inner = []
     for i, n, (low, high) in zip(index, x.shape, node.params[0], strict=True):
-        inner.append(ir.add(i, ir.number(-low)))
+        inner.append(ir.add(i, ir.size(-low)))
         if low or high:
             outside += ((inner[-1], within(inner[-1], n)),)
     value = yield x, tuple(inner), guard + outside
@@ -285,10 +285,10 @@ def _concat(node: Tensor, index: Index, guard: Guard) -> Rule:
     value: Scalar | None = None
     for x in node.args:
         local = ir.add(index[axis], ir.times(ir.size(start), -1))
-        begun, inside = ir.less_equal(ir.number(0), local), within(local, x.shape[axis])
+        inside = within(local, x.shape[axis])
         inner = (*index[:axis], local, *index[axis + 1 :])
         piece = yield x, inner, (*guard, (local, inside))
-        value = piece if value is None else _choose(begun, piece, value)
+        value = piece if value is None else _choose(inside, piece, value)
         start = start + x.shape[axis]
     assert value is not None
     return value

@@ -165,6 +165,10 @@ def _cast(node: Tensor, parts: Sequence[Part], rows: str) -> Part | None:
     return (_same if linear else _function)(node, parts, rows)
 
 
+def _bound(node: Tensor, parts: Sequence[Part], rows: str) -> Part | None:
+    return None if rows in names(node.params[0]) else _function(node, parts, rows)
+
+
 # Reductions
 
 
@@ -293,6 +297,7 @@ RULES: dict[str, Rule] = {
     "negative": _same,
     "where": _choice,
     "cast": _cast,
+    "bound": _bound,
     "sum": _over,
     "max": _extreme,
     "min": _extreme,

@@ -12,6 +12,7 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.backend.jit import host, named
+from exprgrad.graph.evaluate import evaluate
 from exprgrad.runtime.compile import Request, compile_request
 
 from .test_assembly import innermost_loops, multiplications
@@ -191,3 +192,14 @@ def test_rows_at_indices_that_are_checked_ask_for_nothing() -> None:
     rows = eg.input("asked_rows", (100,), "int64")
     ir = compile_request(Request([eg.exp(table[rows])], {}), SMALL_CACHE).library.ir
     assert not HINT.findall(ir)
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_what_lies_anywhere_for_each_lane_is_not_asked_for(stride: int) -> None:
+    """Windows over a named axis, reversed: the gradient's index is divided by the stride."""
+    x = eg.input("x", (4, "batch"), "float64")
+    taps = eg.sliding_window(x[:, ::-1], 3, 1, stride=stride).sum(2)
+    slope = eg.grad((taps * taps).sum(), x)
+    given = np.random.default_rng(0).normal(size=(4, 33))
+    (wanted,) = evaluate([slope], {x: given})
+    np.testing.assert_allclose(eg.function([x], slope)(given), wanted, rtol=1e-12)

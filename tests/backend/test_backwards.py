@@ -44,3 +44,14 @@ def test_nothing_is_gathered() -> None:
     x = eg.input("x", (256, 250))
     code = compile_request(Request([x[:, ::-1]], {}), AVX512).library.assembly
     assert not re.search(r"v(p?gather|scatter)", code)
+
+
+@pytest.mark.parametrize("index", [np.s_[-3:], np.s_[::-2], np.s_[::-3], np.s_[1:-1]])
+def test_gradients_of_parts_of_a_named_axis(index: slice) -> None:
+    x = eg.input("x", ("n",), "float64")
+    y = x[index]
+    slope = eg.grad((y * y).sum(), x)
+    given = np.random.default_rng(3).normal(size=23)
+    wanted = np.zeros(23)
+    wanted[index] = 2 * given[index]
+    np.testing.assert_array_equal(eg.function([x], slope)(given), wanted)

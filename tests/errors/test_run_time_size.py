@@ -75,3 +75,13 @@ def test_slices_outside_a_run_time_size(index):
 def test_maximum_of_an_empty_batch():
     with fails(ShapeError, "max of no elements", made_elsewhere=True):
         evaluate([X.max(0)], {X: np.zeros((0, 3))})
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_windows_that_do_not_fit_a_run_time_size(stride):
+    windows = eg.sliding_window(T, 4, 0, stride=stride)
+    f = eg.function([T], windows.sum())
+    with fails(InputError, "a size is not negative", "batch = 0"):
+        f(TARGETS[:0])
+    assert f(TARGETS[:3]) == 0
+    assert f(TARGETS[:4]) == 4

@@ -249,3 +249,11 @@ def test_rows_of_a_named_number_are_rolled_by_less_than_that():
     for shift in (2, -3):
         found = eg.function([x], eg.roll(x, shift, 0))(given)
         np.testing.assert_array_equal(found, np.roll(given, shift, 0))
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_the_slope_of_elu_at_0_is_that_of_its_left_branch(alpha):
+    """So it is 1 for alpha = 1, where elu is smooth, as in PyTorch."""
+    x = eg.input("x", (2,))
+    slope = eg.grad(eg.elu(x, alpha).sum(), x)
+    np.testing.assert_allclose(eg.function([x], slope)([0.0, 1e-3]), [alpha, 1.0])

@@ -70,3 +70,14 @@ def test_what_is_read_has_been_stored() -> None:
     check_order([first, last])
     with pytest.raises(CompileError, match=r"between.* is stored before it is read"):
         check_order([last, first])
+
+
+def test_all_of_what_is_read_has_been_stored() -> None:
+    between = Buffer("between", (16,), F32, "temporary")
+    place = ir.add(AT, ir.number(8))
+    first = Kernel((replace(GOOD, buffer=between),))
+    second = Kernel((replace(GOOD, buffer=between, index=(place,)),))
+    last = Kernel((replace(GOOD, value=ir.read(between, (16,), (AT,))),))
+    check_order([second, first, last])
+    with pytest.raises(CompileError, match=r"between.* is stored before it is read"):
+        check_order([first, last, second])

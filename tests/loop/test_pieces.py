@@ -12,6 +12,7 @@ from hypothesis import given, settings
 import exprgrad as eg
 from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.tensor import Tensor
+from exprgrad.loop import pieces
 from exprgrad.loop.ir import Kernel, scalars
 from exprgrad.loop.pieces import LEAST, in_pieces
 from tests.loop.stages import interpreted, stages
@@ -52,6 +53,15 @@ ROW, SHORT = eg.input("row", (8, 100)), eg.input("short", (8, 6))
 )
 def test_how_many_pieces(output: Tensor, number: int) -> None:
     assert stores(output) == number
+
+
+def test_what_would_have_too_many_pieces_is_not_cut_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time of a concat of many arrays would grow with the square of their number."""
+    monkeypatch.setattr(pieces, "piece", None)
+    assert stores(eg.concat([ROW] * 40, 0)) == 1
+    assert stores(eg.stack([ROW] * 40, 1)) == 1
 
 
 def test_pieces_choose_nothing() -> None:

@@ -9,9 +9,11 @@ import pytest
 import exprgrad as eg
 from exprgrad.errors import CompileError
 from exprgrad.loop import ir
+from exprgrad.loop.check import check_order
 from exprgrad.loop.cost import assuming
 from exprgrad.loop.ir import Buffer, Kernel, Store
 from exprgrad.loop.memory import lives, nbytes, plan
+from exprgrad.loop.order import order
 from exprgrad.loop.sequence import sequence
 from tests.loop.stages import stages
 
@@ -101,3 +103,26 @@ def test_kernels_that_wait_for_one_another_are_refused() -> None:
     kernels = [kernel(first, second), kernel(second, first), kernel(last, second)]
     with pytest.raises(CompileError, match="wait for one another"):
         sequence(kernels, dependents(kernels), set(), set())
+
+
+def test_what_two_kernels_store_is_read_after_both() -> None:
+    """Each a piece of it: the second waits longer."""
+    a, late, x = buffer("a", 8, "input"), buffer("late", 800), buffer("x", 16)
+    total, early = buffer("total", 1, "output"), buffer("early", 8)
+    kernels = [
+        kernel(late, early), kernel(early, a), kernel(x, late), kernel(x, a), kernel(total, x)
+    ]  # fmt: skip
+    found = order(kernels, {})
+    written = [name for each in found for name in each.writes()]
+    assert written.count(x) == 2
+    assert written[-1] is total
+    check_order(found)
+
+
+def test_a_state_that_two_kernels_store_is_written_apart() -> None:
+    new, old = buffer("new", 8, "next"), buffer("old", 8, "state")
+    kernels = [kernel(new, old), kernel(new, old)]
+    *stores, copy = order(kernels, {new: old})
+    assert [each.writes() for each in stores] == [{new}, {new}]
+    assert copy.reads() == {new}
+    assert copy.writes() == {old}

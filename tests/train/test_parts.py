@@ -13,6 +13,7 @@ from hypothesis import given, settings
 import exprgrad as eg
 from exprgrad.graph.elementwise import size_value
 from exprgrad.graph.evaluate import evaluate
+from exprgrad.graph.movement import bound
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
 from exprgrad.graph.tensor import Tensor, apply
@@ -194,3 +195,9 @@ def test_no_two_rows_have_the_same_noise() -> None:
     noisy = trainer.predict(x + eg.random.uniform(("batch",)), {"x": np.zeros(2500, np.float32)})
     assert len(np.unique(noisy[:1024])) > 1000
     assert not np.array_equal(noisy[:1024], noisy[1024:2048])
+
+
+def test_an_index_that_is_held_within_the_rows_depends_on_them() -> None:
+    """-1 is the last row."""
+    assert not is_by_rows(bound(K, K.shape[0]), "batch")
+    assert is_by_rows(bound(K, 4), "batch")
