@@ -17,6 +17,9 @@ from exprgrad.loop.ir import Affine, Axis, Buffer, Scalar, Store
 
 Term = tuple[Scalar, Size]
 
+# Elements so far apart are picked out of a run that is read as a whole.
+NEAR = 4
+
 # The same pointer, of which LLVM does not ask how it grows with a loop. It asks of every
 # address, and the answers took a third of its time: one for each buffer is enough, for
 # within a tile only constants are added to that.
@@ -151,6 +154,9 @@ def load(scope: Scope, node: Scalar, level: Level, point: Point) -> Value:
     kind, factor = memory_kind(buffer.dtype, lanes), place.factor_of(axis)
     if factor == 1:
         loaded = _read(code, kind, address(scope, buffer, place, level, point), mask, False)
+    elif isinstance(factor, int) and 1 < factor <= NEAR and _has_masks(code, kind):
+        first = address(scope, buffer, place, level, point)
+        loaded = _read_through(code, kind, first, mask, factor)
     elif factor == -1:
         first = address(scope, buffer, place + Affine((), 1 - lanes), level, point)
         turned = mask and reverse(code, kind.with_element("i1"), mask)
@@ -188,6 +194,31 @@ def _read(code: Code, kind: Kind, where: str, mask: str | None, apart: bool) -> 
         (flags, mask or flags.splat(True)),
         (kind, "zeroinitializer"),
     )
+
+
+def _has_masks(code: Code, kind: Kind) -> bool:
+    """Whether the processor leaves out lanes of a vector that it reads."""
+    target = code.function.module.target
+    wanted = ("avx2", "avx512f") if kind.bits >= 32 else ("avx512bw",)
+    return target is not None and any(map(target.has, wanted))
+
+
+def _read_through(code: Code, kind: Kind, where: str, mask: str | None, step: int) -> str:
+    """Every so manieth element of a run; those between are left out, for the last of them
+    may lie behind the array.
+    """
+    flags, wide = kind.with_element("i1"), Kind(kind.element, kind.lanes * step)
+    spread = ", ".join(f"i32 {n // step}" for n in range(wide.lanes))
+    wanted = ", ".join(f"i1 {str(n % step == 0).lower()}" for n in range(wide.lanes))
+    chosen = f"<{wanted}>"
+    if mask is not None:
+        both = f"{flags} {mask}, {flags} poison"
+        each = code.op(f"shufflevector {both}, <{wide.lanes} x i32> <{spread}>")
+        chosen = code.op(f"and {wide.with_element('i1')} {each}, {chosen}")
+    run = _read(code, wide, where, chosen, False)
+    places = ", ".join(f"i32 {n * step}" for n in range(kind.lanes))
+    both = f"{wide} {run}, {wide} poison"
+    return code.op(f"shufflevector {both}, <{kind.lanes} x i32> <{places}>")
 
 
 def _as_value(code: Code, dtype: DType, lanes: int, loaded: str) -> str:

@@ -1,0 +1,70 @@
+"""Every second, third or fourth element is picked out of vectors that are read whole."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import exprgrad as eg
+from exprgrad.backend.jit import named
+from exprgrad.runtime.compile import Request, compile_request
+
+AVX512 = named("x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma")
+AVX2 = named("x86-64-v3", "+avx2,+fma")
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 5, -2])
+@pytest.mark.parametrize("size", [0, 1, 7, 16, 33, 70])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "bool"])
+def test_values(step: int, size: int, dtype: str) -> None:
+    array = (3 * np.random.default_rng(0).normal(size=(3, size))).astype(dtype)
+    for sizes in (array.shape, ("n", size)):
+        x = eg.input("x", sizes, dtype=dtype)
+        np.testing.assert_array_equal(eg.function([x], x[:, ::step])(array), array[:, ::step])
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("n", [9, 34, 67])
+def test_pooling(n: int, stride: int) -> None:
+    array = np.random.default_rng(1).normal(size=(2, 3, n, n))
+    x = eg.input("x", ("batch", 3, n, n), "float64")
+    taps = np.lib.stride_tricks.sliding_window_view(array, (3, 3), (2, 3))[:, :, ::stride, ::stride]
+    found = eg.function([x], eg.max_pool2d(x, 3, stride=stride))(array)
+    np.testing.assert_array_equal(found, taps.max((4, 5)))
+
+
+@pytest.mark.parametrize("target", [AVX512, AVX2], ids=["avx512", "avx2"])
+@pytest.mark.parametrize("step", [2, 3, 4])
+def test_nothing_is_gathered(step: int, target: object) -> None:
+    x = eg.input("x", (64, 500))
+    code = compile_request(Request([x[:, ::step]], {}), target).library.assembly
+    assert not re.search(r"v(p?gather|scatter)", code)
+
+
+GUARDED = """
+import ctypes, mmap, os
+import numpy as np
+import exprgrad as eg
+
+page, nothing = mmap.PAGESIZE, 0
+memory = mmap.mmap(-1, 2 * page)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mprotect(ctypes.c_void_p(start + page), page, nothing) == 0
+for n in (1, 2, 15, 16, 17, 31, 32, 33, 48, 64, 100):
+    for step in (-1, 2, 3, 4):
+        rows = np.frombuffer(memory, np.float32, n, page - 4 * n)
+        x = eg.input("x", (n,))
+        found = eg.function([x], x[::step] * 2.0)(rows)
+        assert found.size == len(range(n)[::step])
+print("done", flush=True)
+os._exit(0)  # the guarded page would be freed
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages are guarded by mprotect")
+def test_nothing_behind_an_array_is_read() -> None:
+    run = subprocess.run([sys.executable, "-c", GUARDED], capture_output=True, text=True)
+    assert run.stdout == "done\n", run.stderr
