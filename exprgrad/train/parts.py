@@ -38,17 +38,20 @@ Rule = Callable[[Tensor, Sequence[Part], str], Part | None]
 
 def is_by_rows(expression: Tensor, rows: str) -> bool:
     """Whether the value at each index of the first axis, `rows` long, is that of a row.
+    Random numbers are not: each part would draw the same.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x", ("batch", 3))
     >>> is_by_rows(eg.softmax(x, axis=1), "batch"), is_by_rows(x - x.mean(0), "batch")
     (True, False)
     """
-    return _part(expression, rows) == Part(axis=0)
+    drawn = any(node.op == "random" for node in walk([expression]))
+    return not drawn and _part(expression, rows) == Part(axis=0)
 
 
 def is_mean(expression: Tensor, rows: str) -> bool:
-    """Whether a value is a mean over rows, or does not depend on them.
+    """Whether a value is a mean over rows, or does not depend on them. What a row draws is
+    its own: that each part draws the same leaves the mean's expectation what it is.
 
     >>> import exprgrad as eg
     >>> x, w = eg.input("x", ("batch", 3)), eg.parameter("w", (3,))
@@ -94,6 +97,12 @@ def _fixed(node: Tensor, parts: Sequence[Part], rows: str) -> Part | None:
 
 def _input(node: Tensor, parts: Sequence[Part], rows: str) -> Part | None:
     return Part(axis=0) if node.ndim and rows in names(node.shape[0]) else FIXED
+
+
+def _random(node: Tensor, parts: Sequence[Part], rows: str) -> Part | None:
+    grown = [axis for axis, n in enumerate(node.shape) if rows in names(n)]
+    fixed = _fixed(node, parts, rows)
+    return fixed and fixed._replace(axis=grown[0] if grown else None)
 
 
 def _size(node: Tensor, parts: Sequence[Part], rows: str) -> Part | None:
@@ -314,7 +323,7 @@ RULES: dict[str, Rule] = {
     "unwindow": _along_another,
     "gather": _gather,
     "scatter_add": _scatter_add,
-    "random": _fixed,
+    "random": _random,
     "stop_gradient": _same,
     "custom": _same,
     "checkpoint": _same,

@@ -166,9 +166,9 @@ class Trainer:
         """Loss and metrics on `data`, in inference mode, nothing updated.
 
         Where all of them are means over rows, 1,024 rows are taken at a time and weigh by
-        their number; else, as for the root of a mean, a maximum or a batch's own
-        statistics, all at once. With `batch_size` so many are taken, and what is no mean
-        is that of each part, then averaged.
+        their number (each part has the same random numbers); else, as for the root of a
+        mean, a maximum or a batch's own statistics, all at once. With `batch_size` so many
+        are taken, and what is no mean is that of each part, then averaged.
         """
         program = self._inference_program()
         source = read(program.inputs, data, "the data", also=self._input_names())

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 import exprgrad as eg
 from exprgrad.graph.elementwise import size_value
 from exprgrad.graph.evaluate import evaluate
+from exprgrad.graph.mode import in_mode
 from exprgrad.graph.movement import bound
 from exprgrad.graph.node import walk
 from exprgrad.graph.ops import OPS
@@ -195,6 +196,21 @@ def test_no_two_rows_have_the_same_noise() -> None:
     noisy = trainer.predict(x + eg.random.uniform(("batch",)), {"x": np.zeros(2500, np.float32)})
     assert len(np.unique(noisy[:1024])) > 1000
     assert not np.array_equal(noisy[:1024], noisy[1024:2048])
+
+
+def test_means_of_noise_are_taken_in_parts_and_noisy_rows_are_not() -> None:
+    """Or a model that draws would need memory for all rows at once."""
+    v = eg.input("v", ("batch", 6))
+    noisy = v + eg.random.normal(("batch", 6))
+    rbm = eg.nn.RBM(
+        eg.parameter("rbm.w", (6, 4)), eg.parameter("rbm.b", (6,)), eg.parameter("rbm.c", (4,))
+    )
+    assert not is_by_rows(noisy, "batch")
+    assert is_mean((noisy * noisy).mean(), "batch")
+    loss = rbm.objective(v)
+    assert is_mean(in_mode([loss], False)[loss], "batch")
+    assert not is_mean((noisy.mean() * noisy).mean(), "batch")
+    assert not is_mean(eg.random.uniform((6,)).sum() * v.max(), "batch")
 
 
 def test_an_index_that_is_held_within_the_rows_depends_on_them() -> None:
