@@ -204,21 +204,21 @@ def _has_masks(code: Code, kind: Kind) -> bool:
 
 
 def _read_through(code: Code, kind: Kind, where: str, mask: str | None, step: int) -> str:
-    """Every so manieth element of a run; those between are left out, for the last of them
-    may lie behind the array.
+    """The elements of a run that lie `step` apart; those between are masked out, for the last
+    of them may lie behind the array.
     """
     flags, wide = kind.with_element("i1"), Kind(kind.element, kind.lanes * step)
     spread = ", ".join(f"i32 {n // step}" for n in range(wide.lanes))
     wanted = ", ".join(f"i1 {str(n % step == 0).lower()}" for n in range(wide.lanes))
     chosen = f"<{wanted}>"
     if mask is not None:
-        both = f"{flags} {mask}, {flags} poison"
-        each = code.op(f"shufflevector {both}, <{wide.lanes} x i32> <{spread}>")
+        pair = f"{flags} {mask}, {flags} poison"
+        each = code.op(f"shufflevector {pair}, <{wide.lanes} x i32> <{spread}>")
         chosen = code.op(f"and {wide.with_element('i1')} {each}, {chosen}")
     run = _read(code, wide, where, chosen, False)
     places = ", ".join(f"i32 {n * step}" for n in range(kind.lanes))
-    both = f"{wide} {run}, {wide} poison"
-    return code.op(f"shufflevector {both}, <{kind.lanes} x i32> <{places}>")
+    pair = f"{wide} {run}, {wide} poison"
+    return code.op(f"shufflevector {pair}, <{kind.lanes} x i32> <{places}>")
 
 
 def _as_value(code: Code, dtype: DType, lanes: int, loaded: str) -> str:

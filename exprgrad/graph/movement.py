@@ -157,7 +157,8 @@ def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Tensor:
 
 def roll(x: Operand, shift: int, axis: int | None = None) -> Tensor:
     """`x` moved on by `shift` along an axis, what leaves at one end entering at the other;
-    over all elements in row-major order when `axis` is None.
+    over all elements in row-major order when `axis` is None. A named axis is at least as
+    long as the shift when the program runs, else `InputError`.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x", (5,))
@@ -165,6 +166,8 @@ def roll(x: Operand, shift: int, axis: int | None = None) -> Tensor:
     array([4., 5., 1., 2., 3.], dtype=float32)
     """
     t = as_tensor(x)
+    if not isinstance(shift, int | np.integer):
+        raise ShapeError(f"roll moves along one axis by an integer, not {shift!r}")
     if axis is None:
         rolled: Tensor = roll(reshape(t, (-1,)), shift, 0)
         return reshape(rolled, t.shape)

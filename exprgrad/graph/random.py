@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from exprgrad.errors import DTypeError, GraphError
 from exprgrad.graph import dtype as dtypes
 from exprgrad.graph import leaves
@@ -37,7 +39,8 @@ def uniform(
     """Numbers spread evenly over [low, high); shape as in `eg.input`.
 
     Two draws of equal `key`, `step` and `seed` are equal. `step` is the update's number
-    and `seed` the state `eg.random.seed` when not given; every draw has its own key.
+    and `seed` the state `eg.random.seed` when not given; every draw has its own key. A
+    key that is given lies below 2**31, else `GraphError`.
     (Philox 4x32-10: Salmon et al. 2011, section 3.3.)
 
     >>> import exprgrad as eg
@@ -68,7 +71,7 @@ def normal(
     """
     exact = as_dtype(dtype)
     u = _draw(shape, exact, step, seed, key)
-    v = _draw(shape, exact, step, seed, None if key is None else key + 1)
+    v = _draw(shape, exact, step, seed, None if key is None else int(key) + 1)
     standard = sqrt(-2.0 * log1p(-u)) * cos(2 * math.pi * v)
     return _moved(standard, mean, scale)
 
@@ -130,8 +133,12 @@ def _is_float64(p: Operand) -> bool:
 def _draw(shape: Any, dtype: DType, step: Any, seed: Any, key: int | None) -> Tensor:
     if dtype.kind != "f":
         raise DTypeError(f"random numbers are floating-point, not {dtype}")
-    if key is not None and not (isinstance(key, int) and 0 <= key < OWN_KEYS):
-        raise GraphError(f"the key of a draw is an integer below 2**31, not {key!r}")
+    whole = isinstance(key, int | np.integer) and not isinstance(key, bool)
+    if key is not None and not (whole and 0 <= key < OWN_KEYS):
+        raise GraphError(
+            f"the key of a draw is an integer from 0 to 2**31 - 1 (for normal numbers, "
+            f"which take the next key, too, - 2), not {key!r}"
+        )
     sizes = tuple(
         as_size(n) for n in (shape if isinstance(shape, tuple | list) else (shape,))
     )
@@ -141,5 +148,5 @@ def _draw(shape: Any, dtype: DType, step: Any, seed: Any, key: int | None) -> Te
     )
     args = tuple(astype(as_tensor(c), dtypes.int64) for c in counters)
     return apply(
-        "random", args, (leaves.next_key() if key is None else key, sizes, dtype)
+        "random", args, (leaves.next_key() if key is None else int(key), sizes, dtype)
     )

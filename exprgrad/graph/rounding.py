@@ -18,7 +18,13 @@ from exprgrad.graph.tensor import Operand, Tensor
 
 
 def ceil(x: Operand) -> Tensor:
-    """The smallest integer not below x; its gradient is 0, as that of `floor`."""
+    """The smallest integer not below x; its gradient is 0, as that of `floor`.
+
+    >>> import exprgrad as eg
+    >>> x = eg.input("x", (3,))
+    >>> eg.function([x], eg.ceil(x))([0.2, -1.5, 2.0])
+    array([ 1., -1.,  2.], dtype=float32)
+    """
     return negative(floor(negative(x)))
 
 
@@ -29,7 +35,8 @@ def trunc(x: Operand) -> Tensor:
 
 
 def round(x: Operand) -> Tensor:
-    """The integer next to x, the even one where two are as near, as in NumPy.
+    """The integer next to x, the even one where two are as near, as in NumPy but
+    for the sign of a zero.
 
     >>> import exprgrad as eg
     >>> x = eg.input("x", (4,))

@@ -18,7 +18,7 @@ from exprgrad.runtime.function import Function
 from exprgrad.runtime.report import Reporting, Stage
 from exprgrad.train.trainer import Trainer
 
-SHOWN = 24  # lines of each stage in the whole account
+SHOWN = 24  # lines of each stage in the whole account, but of the bounds
 # An instruction on vectors of floats, in LLVM IR or for x86 or ARM.
 VECTOR = re.compile(r"\s+\S.*(<\d+ x (float|double)>|[xyz]mm\d|\bv\d+\.\d[sd])")
 SPLAT = re.compile(r"<(\w+ [^,<>]+)(?:, \1)+>")  # a vector of equal constants
@@ -117,10 +117,11 @@ def explain(
 
     The stages are the graph, the gradient (a trainer's), the updates, the rewritten
     graph, the kernels as loops, the kernels and their bounds, the memory, the LLVM IR
-    and the assembly, each with its milliseconds and its first lines; `explain(f, "assembly")`
-    shows one of them whole. With `data` (arrays by the names of inputs, as `fit` takes
-    them) the bounds are those of its sizes, and the time of each kernel is measured:
-    steps of a trainer take `batch_size` rows, 32 if not given. Nothing is changed by it.
+    and the assembly, each with its milliseconds and some lines, the bounds whole;
+    `explain(f, "assembly")` shows one of them whole. With `data` (arrays by the names of
+    inputs, as `fit` takes them) the bounds are those of its sizes, and the time of each
+    kernel is measured: steps of a trainer take `batch_size` rows, 32 if not given. Nothing
+    is changed by it.
 
     Raises `GraphError` for what was not compiled, and for a stage that there is not.
 

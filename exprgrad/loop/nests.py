@@ -31,7 +31,7 @@ def common_axes(kernel: Kernel) -> tuple[Axis, ...]:
 
 
 def shared_axes(kernel: Kernel) -> tuple[Axis, ...]:
-    """The loops around more than one nest, which no nest may divide for itself."""
+    """The loops around all nests, where there are several: none may divide them for itself."""
     alone = all(store.axes == kernel.stores[0].axes for store in kernel.stores)
     return () if alone else common_axes(kernel)
 

@@ -35,7 +35,7 @@ LEAST = 32  # elements that a piece has to store side by side
 
 
 def in_pieces(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """`kernels` whose nests choose nothing by a loop that is long enough to be cut."""
+    """`kernels` with nests in pieces where a loop decides a choice and may be cut."""
     return [_cut(kernel) for kernel in kernels]
 
 

@@ -30,7 +30,8 @@ HORIZONTAL = 12
 # whose place is not known.
 SHARED = 0.5
 PAGE_STEP = 6.0
-# By the step from lane to lane; others are read one by one.
+# By the step from lane to lane; others are read one by one, as steps of 2 to 4 are where
+# vectors have no masks (`backend.access.NEAR`).
 LOADS: dict[Size | None, float] = {0: 0.3, 1: 1.0, -1: 1.5, 2: 3.0, 3: 5.0, 4: 7.0}
 GUARD = 0.7  # making the mask of a guarded read, in vectors read
 

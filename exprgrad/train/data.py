@@ -138,7 +138,7 @@ def by_name(data: Data) -> dict[str, Any]:
 
 
 def checked_batch_size(batch_size: int | None, n: int) -> int:
-    """The number of rows of a batch; all `n` when None, or when they are fewer.
+    """The number of rows of a batch; all `n` when None, or when that is more.
 
     Raises `InputError` unless it is an integer from 1.
     """

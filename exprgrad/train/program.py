@@ -79,7 +79,7 @@ class Program:
         return all(is_mean(node, self.batch) for node in self.outputs.values())
 
     def rows_at_a_time(self, table: Table, batch_size: int | None) -> int:
-        """How many rows of `table` are taken at a time where nothing is descended."""
+        """How many rows of `table` are taken at a time where nothing is updated."""
         if batch_size is None and not self.in_parts:
             return len(table)
         return inference_rows(table, batch_size)

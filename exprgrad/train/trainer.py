@@ -18,6 +18,7 @@ from exprgrad.graph.node import walk
 from exprgrad.graph.precision import checked_precision
 from exprgrad.graph.random import numbered
 from exprgrad.graph.tensor import Tensor
+from exprgrad.runtime.arguments import plain_name
 from exprgrad.runtime.footprint import Footprint
 from exprgrad.runtime.function import Function, function
 from exprgrad.train.callbacks import Callback, ProgressBar
@@ -26,7 +27,6 @@ from exprgrad.train.data import (
     Data,
     Table,
     as_table,
-    batch_dimension,
     batches,
     inference_rows,
     read,
@@ -167,8 +167,9 @@ class Trainer:
 
         Where all of them are means over rows, 1,024 rows are taken at a time and weigh by
         their number (each part has the same random numbers); else, as for the root of a
-        mean, a maximum or a batch's own statistics, all at once. With `batch_size` so many
-        are taken, and what is no mean is that of each part, then averaged.
+        mean, a maximum or a batch's own statistics, all rows of arrays at once, or of each
+        batch of an iterable. With `batch_size` so many are taken, and what is no mean is
+        that of each part, then averaged.
         """
         program = self._inference_program()
         source = read(program.inputs, data, "the data", also=self._input_names())
@@ -189,9 +190,9 @@ class Trainer:
         if not call.inputs:
             return np.asarray(call())
         table = as_table(call.inputs, data, "the data", also=self._input_names())
+        size = inference_rows(table, batch_size)
         if not in_parts:
             return np.asarray(call(**table.arrays))
-        size = inference_rows(table, batch_size)
         parts = [
             call(**{name: array[i : i + size] for name, array in table.arrays.items()})
             for i in range(0, len(table), size)
@@ -359,10 +360,14 @@ class Trainer:
     def _prediction(self, expression: Tensor) -> tuple[Function, bool]:
         """What computes an expression, and whether it may take the rows in parts."""
         if expression not in self._predictions:
-            image = in_mode([expression], False)[expression]
-            inputs = [node for node in walk([image]) if node.op == "input"]
-            in_parts = bool(inputs) and is_by_rows(image, batch_dimension(inputs))
-            shown = numbered([expression])[expression]
+            image = in_mode([*self.outputs.values(), expression], False)
+            # What `evaluate` draws has the same numbers here.
+            decided = [image[node] for node in (*self.outputs.values(), expression)]
+            shown = numbered(decided)[image[expression]]
+            inputs = [node for node in walk([shown]) if node.op == "input"]
+            names = {plain_name(n.shape[0]) if n.ndim else None for n in inputs}
+            (rows, *others) = names or {None}
+            in_parts = rows is not None and not others and is_by_rows(shown, rows)
             call = function(inputs, shown, training=False, precision=self.precision)
             self._predictions[expression] = call, in_parts
         return self._predictions[expression]

@@ -23,6 +23,8 @@ def test_of_inference(size):
     with fails(InputError, "an integer from 1, or None for all 6 rows", f"not {size}"):
         machine.predict(X @ W, DATA, batch_size=size)
     with fails(InputError, "an integer from 1, or None for all 6 rows", f"not {size}"):
+        machine.predict(X @ W - (X @ W).mean(), DATA, batch_size=size)
+    with fails(InputError, "an integer from 1, or None for all 6 rows", f"not {size}"):
         machine.evaluate(DATA, batch_size=size)
 
 

@@ -36,6 +36,10 @@ WRONG = [
     (lambda: eg.function([X], None, {X: X}), "of states and parameters, not of input"),
     (lambda: eg.function([X], None, {"w": X}), "of states and parameters, not of str"),
     (lambda: eg.function([], eg.zeros(("rows",))), "dimension rows is the size of an axis of no"),
+    (lambda: eg.random.uniform((3,), key=-1), "an integer from 0 to 2**31 - 1"),
+    (lambda: eg.random.uniform((3,), key=1 << 31), "not 2147483648"),
+    (lambda: eg.random.uniform((3,), key=True), "not True"),
+    (lambda: eg.random.normal((3,), key="first"), "not 'first'"),
     (lambda: eg.explain(X), "takes a compiled function or a trainer, not Tensor"),
 ]
 

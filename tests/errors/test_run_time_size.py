@@ -85,3 +85,10 @@ def test_windows_that_do_not_fit_a_run_time_size(stride):
         f(TARGETS[:0])
     assert f(TARGETS[:3]) == 0
     assert f(TARGETS[:4]) == 4
+
+
+def test_rolled_by_more_than_a_run_time_size():
+    f = eg.function([T], eg.roll(T, 3))
+    assert f(TARGETS[:3]).tolist() == TARGETS[:3].tolist()
+    with fails(InputError, "a slice lies inside its axis", "batch = 2"):
+        f(TARGETS[:2])

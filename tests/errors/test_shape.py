@@ -37,6 +37,7 @@ WRONG = [
     (lambda: eg.conv2d(IMAGE, np.ones((2, 4, 3, 3))), "does not fit"),
     (lambda: eg.conv2d(IMAGE, np.ones((2, 3, 3, 3)), padding="full"), "'full'"),
     (lambda: eg.nn.mse(A, B), "mse: both operands have one shape"),
+    (lambda: eg.roll(eg.input("x", (3,)), 1.5), "by an integer, not 1.5"),
     (lambda: eg.input("x", (-1,)), "not negative, but -1"),
     (lambda: eg.parameter("w", (3,), init=np.ones(4)), "parameter w has shape (3,)"),
     (lambda: eg.function([X], None, {W: X}), "the update of w: f32[3]"),

@@ -257,3 +257,17 @@ def test_the_slope_of_elu_at_0_is_that_of_its_left_branch(alpha):
     x = eg.input("x", (2,))
     slope = eg.grad(eg.elu(x, alpha).sum(), x)
     np.testing.assert_allclose(eg.function([x], slope)([0.0, 1e-3]), [alpha, 1.0])
+
+
+def test_a_key_may_be_one_of_numpys_integers():
+    same = [eg.random.normal((3,), key=key) for key in (3, np.int64(3))]
+    assert same[0] is same[1]
+
+
+@pytest.mark.parametrize("name", ["isnan", "isinf", "isfinite"])
+@pytest.mark.parametrize("dtype", ["bool", "int64"])
+def test_whole_numbers_are_finite(name, dtype):
+    given = np.array([0, 1], dtype)
+    x = eg.input("x", (2,), dtype)
+    found = eg.function([x], getattr(eg, name)(x))(given)
+    np.testing.assert_array_equal(found, getattr(np, name)(given))

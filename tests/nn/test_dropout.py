@@ -134,9 +134,3 @@ def test_the_same_network_built_twice_drops_the_same() -> None:
     assert losses[0] == losses[1]
     assert noisy[0] == noisy[1]
     assert len(set(noisy[0])) == 3
-
-
-@pytest.mark.parametrize("key", [-1, 1 << 31, 0.5, "first"])
-def test_keys_that_are_none(key: object) -> None:
-    with pytest.raises(GraphError, match="the key of a draw is an integer below"):
-        eg.random.uniform((3,), key=key)

@@ -60,7 +60,7 @@ class Case:
 
 
 def ours(case: Case) -> tuple[Run, Run]:
-    """The value, and the gradient of the sum of the value's cubes."""
+    """The value, and its gradient: of a loss, or of the sum of the value's cubes."""
     inputs = case.inputs()
     value = case.ours(*inputs)
     slopes = eg.grad(_total(value), [inputs[n] for n in case.varied()])
