@@ -13,7 +13,7 @@ from exprgrad.graph import dtype as dtypes
 from exprgrad.graph import leaves
 from exprgrad.graph.elementwise import as_tensor
 from exprgrad.graph.leaves import state
-from exprgrad.graph.mode import in_mode
+from exprgrad.graph.mode import in_mode, replaced
 from exprgrad.graph.node import walk
 from exprgrad.graph.precision import checked_precision
 from exprgrad.graph.random import numbered
@@ -360,10 +360,12 @@ class Trainer:
     def _prediction(self, expression: Tensor) -> tuple[Function, bool]:
         """What computes an expression, and whether it may take the rows in parts."""
         if expression not in self._predictions:
-            image = in_mode([*self.outputs.values(), expression], False)
-            # What `evaluate` draws has the same numbers here.
-            decided = [image[node] for node in (*self.outputs.values(), expression)]
-            shown = numbered(decided)[image[expression]]
+            # What `evaluate` draws is drawn here, too: by the same counters and numbers.
+            roots = [*self.outputs.values(), expression]
+            decided = in_mode(roots, False)
+            own = replaced([decided[root] for root in roots], self._counters)
+            image = numbered([own[decided[root]] for root in roots])
+            shown = image[own[decided[expression]]]
             inputs = [node for node in walk([shown]) if node.op == "input"]
             names = {plain_name(n.shape[0]) if n.ndim else None for n in inputs}
             (rows, *others) = names or {None}

@@ -232,5 +232,12 @@ def test_a_metric_that_draws_is_predicted_as_it_is_evaluated() -> None:
     h = eg.nn.dropout(eg.parameter("w", init=2.0) * x, 0.5)
     loss = h.mean() + 0.0 * eg.random.uniform()
     trainer = eg.Trainer(loss, eg.optim.SGD(0.1), {"drawn": eg.random.uniform()})
-    data = {"x": np.ones(5)}
-    assert trainer.evaluate(data)["drawn"] == pytest.approx(trainer.predict("drawn", {}))
+    data, found = {"x": np.ones(5)}, []
+    for seed in (0, 1):
+        trainer.reset(seed)
+        for _ in range(2):  # the counters are the trainer's own, whatever others have run
+            drawn = float(trainer.predict("drawn", {}))
+            assert trainer.evaluate(data)["drawn"] == pytest.approx(drawn)
+            found.append(drawn)
+            trainer.fit(data)
+    assert len(set(found)) == 4
