@@ -199,8 +199,7 @@ def _read(code: Code, kind: Kind, where: str, mask: str | None, apart: bool) -> 
 def _has_masks(code: Code, kind: Kind) -> bool:
     """Whether the processor leaves out lanes of a vector that it reads."""
     target = code.function.module.target
-    wanted = ("avx2", "avx512f") if kind.bits >= 32 else ("avx512bw",)
-    return target is not None and any(map(target.has, wanted))
+    return target is not None and (target.masks if kind.bits >= 32 else target.has("avx512bw"))
 
 
 def _read_through(code: Code, kind: Kind, where: str, mask: str | None, step: int) -> str:

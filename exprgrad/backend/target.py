@@ -40,6 +40,11 @@ class Target:
         return "+" + feature in self.features.split(",")
 
     @property
+    def masks(self) -> bool:
+        """Whether lanes of a vector of numbers can be left out of what is read."""
+        return self.has("avx2") or self.has("avx512f")
+
+    @property
     def vector_bits(self) -> int:
         """Bits of the widest vector register."""
         return self._row[1]

@@ -42,13 +42,14 @@ def assuming(sizes: Mapping[str, int], others: int = TYPICAL) -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What a schedule has to know of the processor; `pairs` says that it adds up two
-    products of bfloat16 numbers at a time.
+    products of bfloat16 numbers at a time, `masks` that it leaves out lanes of a vector.
     """
 
     vector_bytes: int = 64
     registers: int = 32
     cache_bytes: int = 1 << 20
     pairs: bool = False
+    masks: bool = True
 
     def lanes(self, element_bytes: int) -> int:
         """Elements in a vector."""

@@ -32,7 +32,8 @@ SHARED = 0.5
 PAGE_STEP = 6.0
 # By the step from lane to lane; others are read one by one, as steps of 2 to 4 are where
 # vectors have no masks (`backend.access.NEAR`).
-LOADS: dict[Size | None, float] = {0: 0.3, 1: 1.0, -1: 1.5, 2: 3.0, 3: 5.0, 4: 7.0}
+PLAIN: dict[Size | None, float] = {0: 0.3, 1: 1.0, -1: 1.5}
+LOADS: dict[Size | None, float] = {**PLAIN, 2: 3.0, 3: 5.0, 4: 7.0}
 GUARD = 0.7  # making the mask of a guarded read, in vectors read
 
 # Stores are priced along each of their axes, in many orders of others' axes.
@@ -105,7 +106,7 @@ def cost(
             load = (
                 _from_panel(found, lanes)
                 if node in copied
-                else _load(node, axis, lanes)
+                else _load(node, axis, lanes, machine.masks)
             )
             total += load * often(around)
     if found is not None:
@@ -171,10 +172,10 @@ def may_turn(store: Store, vector: Axis, own: tuple[Axis, ...], lanes: int) -> b
     return typical(side.extent) >= lanes // 2
 
 
-def _load(node: Scalar, axis: Axis, lanes: int) -> float:
+def _load(node: Scalar, axis: Axis, lanes: int, masks: bool) -> float:
     """What a read costs for each vector, and its mask where that differs by lane."""
     factor = ir.offset(node).factor_of(axis)
-    cost = LOADS.get(factor, float(lanes))
+    cost = (LOADS if masks else PLAIN).get(factor, float(lanes))
     guard = ir.read_parts(node)[3]
     if guard is None or (factor != 0 and axis not in ir.free_axes(guard)):
         return cost

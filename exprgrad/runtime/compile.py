@@ -168,6 +168,7 @@ def _compiled(request: Request, target: Processor | None) -> Compiled:
         processor.registers,
         processor.cache_bytes,
         processor.has("avx512bf16") and processor.vector_bits == 512,
+        processor.masks,
     )
     steady = {request.slices.batch} if request.slices else set()
     run = Stages()

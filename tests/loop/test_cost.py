@@ -12,8 +12,9 @@ from exprgrad.loop.cost import Flops, Machine, assuming, flops, traffic
 from exprgrad.loop.ir import Buffer, Kernel
 from exprgrad.loop.lower import Target, lower
 from exprgrad.loop.reason import chain, slow_ways, why
-from exprgrad.loop.schedule import schedule
+from exprgrad.loop.schedule import price, schedule
 from exprgrad.loop.share import divisions
+from tests.loop.stages import stages
 
 MACHINE = Machine(vector_bytes=64, registers=32)
 
@@ -119,3 +120,10 @@ def test_a_state_that_is_copied_is_named() -> None:
 @pytest.mark.parametrize("fast", [X * 2, X.sum(axis=1), X @ X.T, eg.take(X, INDEX)])
 def test_nothing_else_is_called_slow(fast: Tensor) -> None:
     assert slow(fast) == []
+
+
+@pytest.mark.parametrize("step", [2, 3, 4])
+def test_elements_apart_are_read_one_by_one_where_vectors_have_no_masks(step: int) -> None:
+    (kernel,) = stages([eg.input("x", (64, 480))[:, ::step]]).ordered
+    masked, plain = (price(kernel, Machine(64, 32, masks=masks)) for masks in (True, False))
+    assert 1.5 * masked < plain
