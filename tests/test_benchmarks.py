@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from examples.benchmarks import data, models
+from examples.benchmarks.layers import __main__ as layers
 from examples.benchmarks.layers.blocks import BLOCKS
 from examples.benchmarks.layers.case import Case, ours, theirs
 from examples.benchmarks.layers.operations import OPERATIONS
@@ -135,6 +136,16 @@ def test_the_command_for_layers_prints_a_line_for_value_and_gradient() -> None:
     assert gradient.split()[:2] == ["stack", "gradient"]
     assert float(gradient.split()[2]) > 0
     assert last.startswith("slower than PyTorch: ")
+
+
+@pytest.mark.parametrize(("asked", "found"), [("lstm", 1), ("CONCAT", 3), ("", 73)])
+def test_layers_are_found_whatever_their_capitals(asked: str, found: int) -> None:
+    assert len(layers.asked_for([asked])) == found
+
+
+def test_a_layer_that_there_is_not_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(SystemExit, match=r"no case is called lsmt; there are: concat, channels"):
+        layers.asked_for(["lsmt"])
 
 
 def test_the_page_on_speed_speaks_of_every_workload() -> None:

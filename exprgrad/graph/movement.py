@@ -168,6 +168,7 @@ def roll(x: Operand, shift: int, axis: int | None = None) -> Tensor:
     t = as_tensor(x)
     if not isinstance(shift, int | np.integer):
         raise ShapeError(f"roll moves along one axis by an integer, not {shift!r}")
+    shift = int(shift)
     if axis is None:
         rolled: Tensor = roll(reshape(t, (-1,)), shift, 0)
         return reshape(rolled, t.shape)

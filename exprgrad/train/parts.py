@@ -9,8 +9,8 @@ Each node of an expression is one of these, times a power of the number of rows 
 
 A mean over rows is a total times n**-1, and so is a sum of it and of what is fixed. An
 expression by rows along its first axis is that of parts put one after another, a mean
-that of parts averaged with their numbers of rows. One rule for each operation, in the
-order of `graph.ops.OPS`.
+that of parts averaged with their numbers of rows. Each operation of `graph.ops.OPS` has a
+rule.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ def test_rolled_arrays_come_round(shift):
 def test_rows_of_a_named_number_are_rolled_by_less_than_that():
     given = np.arange(10.0).reshape(5, 2)
     x = eg.input("x", ("n", 2), "float64")
-    for shift in (2, -3):
+    for shift in (2, -3, np.int64(2), np.int64(-3)):
         found = eg.function([x], eg.roll(x, shift, 0))(given)
         np.testing.assert_array_equal(found, np.roll(given, shift, 0))
 

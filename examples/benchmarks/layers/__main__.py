@@ -19,14 +19,13 @@ TURN = 0.02  # seconds
 
 def main() -> None:
     asked = _arguments()
+    cases = asked_for(asked.names)
     for switch in ("EXPRGRAD_THREADS", "OMP_NUM_THREADS"):
         os.environ[switch] = str(asked.threads)
     forms = _forms(asked.compile)
     print(_line("microseconds, medians", "", "exprgrad", *forms, "ahead"))
     slower = []
-    for case in (*OPERATIONS, *BLOCKS):
-        if asked.names and not any(name in case.name for name in asked.names):
-            continue
+    for case in cases:
         for what, times in measured(case, forms, asked.rounds).items():
             own, *others = times.values()
             ahead = min(others) / own if others else 0.0
@@ -35,6 +34,19 @@ def main() -> None:
             if others and ahead < 1:
                 slower.append(f"{case.name}, {what} ({ahead:.2f})")
     print("slower than PyTorch: " + ("; ".join(slower) or "none"))
+
+
+def asked_for(names: list[str]) -> list[Case]:
+    """The cases whose names have one of these parts, whatever their capitals."""
+    found = [
+        case
+        for case in (*OPERATIONS, *BLOCKS)
+        if not names or any(name.lower() in case.name.lower() for name in names)
+    ]
+    if not found:
+        known = "; ".join(case.name for case in (*OPERATIONS, *BLOCKS))
+        sys.exit(f"no case is called {' or '.join(names)}; there are: {known}")
+    return found
 
 
 def _forms(compiled: bool) -> list[str]:
