@@ -21,7 +21,8 @@ iterations where they are few, else into blocks of them; one that has a single r
 also where its terms are not many, but much work. How it is divided depends on sizes
 only, and so does the order of its additions. Sums of one kernel that are divided into
 equally many parts share the loop over them, and the axes inside it, so that what they
-read is read once.
+read is read once. A sum that another one needs in each of its terms, as a variance does the mean,
+is stored first, and divided by itself.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ def _parts(kernel: Kernel) -> list[Kernel]:
     sums = [node for node in _outermost(kernel) if _is_long(node, axes, kernel)]
     if not alike or not sums or points(axes) > FEW:
         return [kernel]
+    inside = walk(argument for node in sums for argument in node.args)
+    reduces = [node for node in inside if node.op == "reduce"]
+    if needed := [node for node in reduces if _is_long(node, axes, kernel)]:
+        return [part for stage in _in_turn(kernel, needed) for part in _parts(stage)]
     partial: dict[Size, list[Store]] = {}
     totals: dict[Scalar, Scalar] = {}
     for number, node in enumerate(sums):
@@ -65,6 +70,20 @@ def _parts(kernel: Kernel) -> list[Kernel]:
     firsts = [alone(stores) for stores in partial.values()]
     last = Kernel(tuple(ir.replaced(s, totals, {}) for s in kernel.stores))
     return [_in_step(part) for part in (*firsts, last)]
+
+
+def _in_turn(kernel: Kernel, sums: Sequence[Scalar]) -> tuple[Kernel, Kernel]:
+    """A kernel that stores sums over its loops, and the kernel that then reads them."""
+    axes = kernel.stores[0].axes
+    shape = tuple(axis.extent for axis in axes)
+    index = tuple(ir.axis_value(axis) for axis in axes)
+    stores, images = [], {}
+    for number, node in enumerate(sums):
+        name = f"{kernel.name}.sum{number or ''}"
+        stores.append(Store(Buffer(name, shape, node.dtype, "temporary"), axes, index, node))
+        images[node] = ir.read(stores[-1].buffer, shape, index)
+    rest = Kernel(tuple(ir.replaced(store, images, {}) for store in kernel.stores))
+    return alone(stores), rest
 
 
 def _in_step(kernel: Kernel) -> Kernel:

@@ -111,3 +111,14 @@ def test_a_loss_and_its_gradient_keep_six_digits_over_ten_million_terms() -> Non
     error = given.astype("float64") - 0.5
     assert step(given) == pytest.approx((error * error).mean(), rel=1e-6)
     assert w.value == pytest.approx(0.5 + 2 * error.mean(), rel=1e-6)
+
+
+def test_what_each_term_needs_is_summed_once() -> None:
+    """A variance's parts read the mean; they do not add up all numbers each."""
+    x = eg.input("x", (64, 3, 32, 32), "float64")
+    variance = eg.var(x, axis=(0, 2, 3))
+    kernels = [kernel.name for kernel in stages([variance]).parts]
+    assert kernels == [f"output0{part}" for part in (".sum.part", ".sum", ".part", "")]
+    given = np.random.default_rng(0).normal(5, size=(64, 3, 32, 32))
+    found = eg.function([x], variance)(given)
+    np.testing.assert_allclose(found, given.var((0, 2, 3)), rtol=1e-12)
