@@ -22,10 +22,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 
-from exprgrad.graph.dims import Size, count
+from exprgrad.graph.dims import Size
 from exprgrad.graph.state import LINE, PAGE
 from exprgrad.loop import ir
-from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.cost import Machine, nbytes, points, typical
 from exprgrad.loop.fuse import is_contraction
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.tile import MANY, Area, tile
@@ -321,7 +321,7 @@ def far_buffers(kernels: Sequence[Kernel], machine: Machine) -> frozenset[Buffer
     """What is not expected in the cache: what is larger than it, and, where all that a
     program works on is, every large state, for it is read again only in the next step.
     """
-    used = {buffer: _size(buffer) for k in kernels for buffer in (*k.reads(), *k.writes())}
+    used = {buffer: nbytes(buffer) for k in kernels for buffer in (*k.reads(), *k.writes())}
     crowded = sum(used.values()) >= machine.cache_bytes
     share = machine.cache_bytes // PARTS if crowded else machine.cache_bytes
     return frozenset(
@@ -329,7 +329,3 @@ def far_buffers(kernels: Sequence[Kernel], machine: Machine) -> frozenset[Buffer
         for buffer, size in used.items()
         if size >= (share if buffer.role == "state" else machine.cache_bytes)
     )
-
-
-def _size(buffer: Buffer) -> int:
-    return typical(count(buffer.shape)) * buffer.dtype.size

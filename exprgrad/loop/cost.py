@@ -211,7 +211,7 @@ def traffic(kernel: Kernel) -> dict[Buffer, Traffic]:
         buffer: Traffic(
             _nbytes(buffer, reads.get(buffer, {}).values()),
             _nbytes(buffer, writes.get(buffer, {}).values()),
-            _whole(buffer),
+            nbytes(buffer),
             any(_is_loose(place) for place in reads.get(buffer, {}).values()),
         )
         for buffer in reads | writes
@@ -219,10 +219,11 @@ def traffic(kernel: Kernel) -> dict[Buffer, Traffic]:
 
 
 def _nbytes(buffer: Buffer, places: Iterable[Affine]) -> int:
-    return min(_whole(buffer), buffer.dtype.size * sum(map(distinct, places)))
+    return min(nbytes(buffer), buffer.dtype.size * sum(map(distinct, places)))
 
 
-def _whole(buffer: Buffer) -> int:
+def nbytes(buffer: Buffer) -> int:
+    """The size of a buffer in bytes."""
     return buffer.dtype.size * prod(typical(n) for n in buffer.shape)
 
 

@@ -10,16 +10,17 @@ stores), and a factor of a contraction may be read from a panel (`contract`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import cache
 from math import inf
 from weakref import WeakKeyDictionary
 
 from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
+from exprgrad.graph.state import LINE
 from exprgrad.loop import ir
 from exprgrad.loop.contract import Contraction, contraction, panels
-from exprgrad.loop.cost import Machine, points, typical
+from exprgrad.loop.cost import Machine, nbytes, points, typical
 from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
 from exprgrad.loop.pages import page_steps
 from exprgrad.loop.tile import MANY, Area, tile
@@ -30,14 +31,20 @@ HORIZONTAL = 12
 # whose place is not known.
 SHARED = 0.5
 PAGE_STEP = 6.0
+# Fetching a line for an element that is stored apart from the others of its vector, into the
+# first cache, where not all of an array stays that has more bytes than `NEAR`; the lines of a
+# state are there, for its old value was read.
+FETCHED = 9.0
+NEAR = 1 << 15
 # By the step from lane to lane; others are read one by one, as steps of 2 to 4 are where
 # vectors have no masks (`backend.access.NEAR`).
 PLAIN: dict[Size | None, float] = {0: 0.3, 1: 1.0, -1: 1.5}
 LOADS: dict[Size | None, float] = {**PLAIN, 2: 3.0, 3: 5.0, 4: 7.0}
-GUARD = 0.7  # making the mask of a guarded read, in vectors read
+GUARD = 0.7  # making the mask of a guarded read or product, in vectors read
 
 # Stores are priced along each of their axes, in many orders of others' axes.
-_found: WeakKeyDictionary[Store, list[tuple[Scalar, frozenset[Axis]]]] = WeakKeyDictionary()
+Found = list[tuple[Scalar, frozenset[Axis]]]
+_found: WeakKeyDictionary[Store, Found] = WeakKeyDictionary()
 
 
 def element_bytes(kernel: Kernel) -> int:
@@ -102,13 +109,13 @@ def cost(
     for store in stores:
         turned = own if found is None else ()
         total += _write(store, axis, turned, lanes) * points(store.axes)
-        for node, around in _reads(store):
-            load = (
-                _from_panel(found, lanes)
-                if node in copied
-                else _load(node, axis, lanes, machine.masks)
-            )
-            total += load * often(around)
+        for node, around in _priced(store):
+            if node.op == "where":
+                total += GUARD * often(around) * (axis in ir.free_axes(node.args[0]))
+            elif node in copied:
+                total += _from_panel(found, lanes) * often(around)
+            else:
+                total += _load(node, axis, lanes, machine.masks) * often(around)
     if found is not None:
         own_steps = _steps(found, copied, lanes, machine.registers)
         total += own_steps * often(frozenset(stores[0].axes))
@@ -144,16 +151,23 @@ def cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float
     filled = min(_filled(node.params[1][-1].extent, lanes) for node in reduces)
     for store in stores:
         total += 2 * points(store.axes)
-        for _, around in _reads(store):
+        for node, around in _priced(store):
             inside = around > set(store.axes)
-            total += points(around) / (lanes * filled if inside else 1)
+            if node.op == "read":
+                total += points(around) / (lanes * filled if inside else 1)
     return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
 
 
 def _write(store: Store, axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
-    if store.place().factor_of(axis) == 1:
+    factor = store.place().factor_of(axis)
+    if factor == 1:
         return 1.0
-    return 1.0 + _turning(lanes) if may_turn(store, axis, own, lanes) else float(lanes)
+    if may_turn(store, axis, own, lanes):
+        return 1.0 + _turning(lanes)
+    if store.buffer.role in ("state", "next") or nbytes(store.buffer) <= NEAR:
+        return float(lanes)
+    apart = LINE if factor is None else abs(typical(factor)) * store.buffer.dtype.size
+    return lanes * (1.0 + FETCHED * min(1.0, apart / LINE))
 
 
 def side_of(store: Store, vector: Axis) -> Axis | None:
@@ -196,8 +210,10 @@ def _from_panel(found: Contraction | None, lanes: int) -> float:
     )
 
 
-def _reads(store: Store) -> Sequence[tuple[Scalar, frozenset[Axis]]]:
-    """Each read under the store, with the axes of all loops around it."""
+def _priced(store: Store) -> Found:
+    """Each read under the store, and each choice in a reduction, with the axes of all loops
+    around it.
+    """
     if store not in _found:
         stack = [(store.value, frozenset(store.axes))]
         seen: set[tuple[Scalar, frozenset[Axis]]] = set()
@@ -207,7 +223,7 @@ def _reads(store: Store) -> Sequence[tuple[Scalar, frozenset[Axis]]]:
             if each in seen:
                 continue
             seen.add(each)
-            if node.op == "read":
+            if node.op == "read" or (node.op == "where" and around > set(store.axes)):
                 found.append(each)
             if node.op == "reduce":
                 around = ir.free_axes(node) | set(node.params[1])

@@ -156,7 +156,7 @@ def convolved(channels, size):
 def test_known_batches_run_along_many_channels_too(channels, size):
     """A tile is four vectors of channels wide, where 32 rows have but two."""
     made = convolved(channels, size)
-    for name in ("where2", "output1"):
+    for name in ("where2", "output2.sum"):
         how = made[name].how.items()
         assert [(axis.extent, h.tile) for axis, h in how if h.vector] == [(channels, 4)]
 
