@@ -9,7 +9,14 @@ no window crosses the vector; along a short row neither is so. An axis is put in
 all buffers that it runs through at once, where that takes less time (`schedule.price`): fewer
 vectors are read and written, tiles are wider, sums go along memory. What contractions
 over windows read of inputs and parameters is copied into that order first (`copies`),
-weights once for each direction in which they are summed over.
+weights once for each direction in which they are summed over. Nests that share the loop which
+becomes innermost are taken apart: within an image one would have to wait for the other.
+
+    for n: for y, x: h[n, y, x] = ...
+           for y, x: z[n, y, x] = sum over i, j: h[n, y + i, x + j] * ...
+    ->
+    for y, x, n: h[y, x, n] = ...
+    for y, x, n: z[y, x, n] = sum over i, j: h[y + i, x + j, n] * ...
 """
 
 from __future__ import annotations
@@ -25,7 +32,7 @@ from exprgrad.loop import ir
 from exprgrad.loop.copies import Copies, copies, sums
 from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
-from exprgrad.loop.nests import nests_of
+from exprgrad.loop.nests import nests_of, shared_axes
 from exprgrad.loop.place import groups
 from exprgrad.loop.schedule import price
 
@@ -61,7 +68,7 @@ def arrange(
     orders = Search(kernels, made, machine, steady).best()
     made = made.merged({buffer: order.axis for buffer, order in orders.items()})
     kept = [k for k in made.kernels.values() if k.stores[0].buffer in orders]
-    return [_arranged(kernel, orders, made) for kernel in (*kept, *kernels)]
+    return [part for kernel in (*kept, *kernels) for part in _arranged(kernel, orders, made)]
 
 
 class Search:
@@ -154,7 +161,8 @@ class Search:
             return 0.0
         key = (kernel, frozenset(orders[b] for b in self.used[kernel] if b in orders))
         if key not in self.prices:
-            self.prices[key] = price(_arranged(kernel, orders, self.made), self.machine)
+            parts = _arranged(kernel, orders, self.made)
+            self.prices[key] = sum(price(part, self.machine) for part in parts)
         return self.prices[key]
 
 
@@ -241,14 +249,31 @@ def substituted(kernel: Kernel, images: Mapping[Scalar, Scalar]) -> Kernel:
     return Kernel(tuple(ir.replaced(store, images, {}) for store in kernel.stores))
 
 
-def _arranged(kernel: Kernel, orders: Orders, made: Copies) -> Kernel:
-    """A kernel under these orders: its indices, then its loops."""
+def _arranged(kernel: Kernel, orders: Orders, made: Copies) -> list[Kernel]:
+    """A kernel under these orders: its indices, then its loops, those of each nest by
+    themselves where memory runs along a loop around several.
+    """
     images = {old: new for old, new in made.images.items() if new.params[0] in orders}
     kernel = substituted(kernel, images)
     if orders.keys().isdisjoint(kernel.reads() | kernel.writes()):
-        return kernel
+        return [kernel]
     stores = [_stored(store, orders) for store in kernel.stores]
-    return Kernel(tuple(_loops_in_order(stores)))
+    whole = Kernel(tuple(_loops_in_order(stores)))
+    if not _runs_along(whole, shared_axes(whole)):
+        return [whole]
+    return [Kernel(tuple(_loops_in_order(nest))) for nest in nests_of(whole)]
+
+
+def _runs_along(kernel: Kernel, shared: Sequence[Axis]) -> bool:
+    """Whether stores of a kernel run along a loop that its nests share, and may be taken
+    apart: no sum is computed outside of a nest's own loops.
+    """
+    along = any(s.place().factor_of(axis) == 1 for s in kernel.stores for axis in shared)
+    return along and all(
+        node.op != "reduce" or ir.free_axes(node) >= set(store.axes)
+        for store in kernel.stores
+        for node in ir.scalars(store)
+    )
 
 
 def _last(items: Sequence[T], axis: int) -> tuple[T, ...]:

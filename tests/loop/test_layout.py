@@ -13,6 +13,7 @@ from exprgrad.loop import ir, layout
 from exprgrad.loop.copies import sums
 from exprgrad.loop.ir import Buffer, Kernel, Store
 from exprgrad.loop.layout import arrange, place_in
+from exprgrad.loop.schedule import across
 from exprgrad.runtime.step import Epoch
 from tests.loop.stages import MACHINE, stages
 from tests.loop.test_meaning import hold
@@ -47,6 +48,42 @@ def test_the_mini_batch_is_innermost_between_layers_of_few_channels():
     images = {b for k in kernels for b in k.writes() if b.role == "temporary" and len(b.shape) > 3}
     assert images
     assert all(b.shape[-1] == x.shape[0] for b in images if "copy" not in b.name)
+
+
+def separable(dtype="float32", size=20):
+    """A layer of single pixels, one of single channels, and the loss of a batch."""
+    x = eg.input("x", (BATCH, 4, size, size), dtype)
+    rng = np.random.default_rng(0)
+    weights = [
+        eg.parameter(f"apart_w{n}", shape, init=rng.normal(size=shape), dtype=dtype)
+        for n, shape in enumerate([(8, 4, 1, 1), (8, 1, 3, 3)])
+    ]
+    h = eg.conv2d(x, weights[0])
+    h = eg.relu(h - eg.mean(h, (0, 2, 3), keepdims=True))
+    h = eg.conv2d(h, weights[1], stride=2, padding=1, groups=8)
+    return x, weights, eg.mean(h * h)
+
+
+def test_nests_that_share_a_loop_are_taken_apart_to_run_along_it():
+    """A rectifier and the windows over each image that it makes were one kernel."""
+    x, weights, loss = separable()
+    made = stages([loss, *eg.grad(loss, weights)])
+    assert any(len({store.axes for store in k.stores}) > 1 for k in made.fused)
+    images = {b for k in made.ordered for b in k.writes() if len(b.shape) > 3}
+    images = {b for b in images if b.role == "temporary"}
+    assert {b.name for b in images} >= {"where1", "add1", "slice1", "where2"}
+    assert {b.shape[-1] for b in images} <= {8, x.shape[0]}  # channels, or the batch
+    for scheduled in made.scheduled:
+        for store in scheduled.kernel.stores:
+            if store.buffer in images:
+                (vector,) = (a for a in store.axes if scheduled.of(a).vector)
+                assert store.place().factor_of(vector) == 1 or across(scheduled, store)
+
+
+def test_nests_that_are_taken_apart_keep_their_values():
+    x, weights, loss = separable("float64", size=6)
+    rng = np.random.default_rng(1)
+    hold([loss, *eg.grad(loss, weights)], {x: rng.normal(size=(2, *x.shape[1:]))})
 
 
 def test_what_is_read_of_the_caller_is_copied_once_in_that_order():
