@@ -6,6 +6,8 @@ there, and what remains between the elements of a tile is a constant offset.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from exprgrad.backend.arith import INDEX, both, iota, known, reverse, splat
 from exprgrad.backend.level import Level
 from exprgrad.backend.scope import Point, Scope, Value
@@ -154,7 +156,7 @@ def load(scope: Scope, node: Scalar, level: Level, point: Point) -> Value:
     kind, factor = memory_kind(buffer.dtype, lanes), place.factor_of(axis)
     if factor == 1:
         loaded = _read(code, kind, address(scope, buffer, place, level, point), mask, False)
-    elif isinstance(factor, int) and 1 < factor <= NEAR and _has_masks(code, kind):
+    elif _is_near(factor, code, kind):
         first = address(scope, buffer, place, level, point)
         loaded = _read_through(code, kind, first, mask, factor)
     elif factor == -1:
@@ -202,22 +204,47 @@ def _has_masks(code: Code, kind: Kind) -> bool:
     return target is not None and (target.masks if kind.bits >= 32 else target.has("avx512bw"))
 
 
+def _is_near(factor: Size | None, code: Code, kind: Kind) -> TypeGuard[int]:
+    """Whether elements so far apart are picked out of a run, or put into one."""
+    return isinstance(factor, int) and 1 < factor <= NEAR and _has_masks(code, kind)
+
+
 def _read_through(code: Code, kind: Kind, where: str, mask: str | None, step: int) -> str:
     """The elements of a run that lie `step` apart; those between are masked out, for the last
     of them may lie behind the array.
     """
-    flags, wide = kind.with_element("i1"), Kind(kind.element, kind.lanes * step)
-    spread = ", ".join(f"i32 {n // step}" for n in range(wide.lanes))
-    wanted = ", ".join(f"i1 {str(n % step == 0).lower()}" for n in range(wide.lanes))
-    chosen = f"<{wanted}>"
-    if mask is not None:
-        pair = f"{flags} {mask}, {flags} poison"
-        each = code.op(f"shufflevector {pair}, <{wide.lanes} x i32> <{spread}>")
-        chosen = code.op(f"and {wide.with_element('i1')} {each}, {chosen}")
+    wide, chosen = _run(code, kind, mask, step)
     run = _read(code, wide, where, chosen, False)
     places = ", ".join(f"i32 {n * step}" for n in range(kind.lanes))
     pair = f"{wide} {run}, {wide} poison"
     return code.op(f"shufflevector {pair}, <{kind.lanes} x i32> <{places}>")
+
+
+def _write_through(
+    code: Code, kind: Kind, where: str, mask: str | None, name: str, step: int
+) -> None:
+    """Write elements that lie `step` apart into a run; those between stay as they are."""
+    wide, chosen = _run(code, kind, mask, step)
+    run = _spread(code, kind, name, step)
+    write(code, wide, where, chosen, run, False)
+
+
+def _run(code: Code, kind: Kind, mask: str | None, step: int) -> tuple[Kind, str]:
+    """The vector over elements that lie `step` apart, and the mask that leaves out others."""
+    flags, wide = kind.with_element("i1"), Kind(kind.element, kind.lanes * step)
+    wanted = ", ".join(f"i1 {str(n % step == 0).lower()}" for n in range(wide.lanes))
+    chosen = f"<{wanted}>"
+    if mask is not None:
+        each = _spread(code, flags, mask, step)
+        chosen = code.op(f"and {wide.with_element('i1')} {each}, {chosen}")
+    return wide, chosen
+
+
+def _spread(code: Code, kind: Kind, name: str, step: int) -> str:
+    """A vector with each element `step` times in a row."""
+    places = ", ".join(f"i32 {n // step}" for n in range(kind.lanes * step))
+    pair = f"{kind} {name}, {kind} poison"
+    return code.op(f"shufflevector {pair}, <{kind.lanes * step} x i32> <{places}>")
 
 
 def _as_value(code: Code, dtype: DType, lanes: int, loaded: str) -> str:
@@ -242,6 +269,10 @@ def store(scope: Scope, target: Store, value: str, level: Level, point: Point) -
     if vector is not None:
         axis, bound = vector
         mask, factor = bound.mask_at(point.get(axis, 0)), place.factor_of(axis)
+    if not target.accumulate and _is_near(factor, code, kind):
+        where = address(scope, buffer, place, level, point)
+        _write_through(code, kind, where, mask, value, factor)
+        return
     apart = factor != 1
     if isinstance(factor, int) and apart and mask is None and kind.bits == 8:
         where = address(scope, buffer, place, level, point)

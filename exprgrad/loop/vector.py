@@ -36,10 +36,11 @@ PAGE_STEP = 6.0
 # state are there, for its old value was read.
 FETCHED = 9.0
 NEAR = 1 << 15
-# By the step from lane to lane; others are read one by one, as steps of 2 to 4 are where
-# vectors have no masks (`backend.access.NEAR`).
+# By the step from lane to lane; others are read and written one by one, as steps of 2 to 4
+# are where vectors have no masks (`backend.access.NEAR`).
+NEXT: dict[Size | None, float] = {2: 3.0, 3: 5.0, 4: 7.0}
 PLAIN: dict[Size | None, float] = {0: 0.3, 1: 1.0, -1: 1.5}
-LOADS: dict[Size | None, float] = {**PLAIN, 2: 3.0, 3: 5.0, 4: 7.0}
+LOADS: dict[Size | None, float] = {**PLAIN, **NEXT}
 GUARD = 0.7  # making the mask of a guarded read or product, in vectors read
 
 # Stores are priced along each of their axes, in many orders of others' axes.
@@ -108,7 +109,7 @@ def cost(
     often = cache(points)
     for store in stores:
         turned = own if found is None else ()
-        total += _write(store, axis, turned, lanes) * points(store.axes)
+        total += _write(store, axis, turned, lanes, machine.masks) * points(store.axes)
         for node, around in _priced(store):
             if node.op == "where":
                 total += GUARD * often(around) * (axis in ir.free_axes(node.args[0]))
@@ -158,12 +159,16 @@ def cost_across(stores: list[Store], reduces: list[Scalar], lanes: int) -> float
     return total + HORIZONTAL * sum(points(ir.free_axes(node)) for node in reduces)
 
 
-def _write(store: Store, axis: Axis, own: tuple[Axis, ...], lanes: int) -> float:
+def _write(
+    store: Store, axis: Axis, own: tuple[Axis, ...], lanes: int, masks: bool
+) -> float:
     factor = store.place().factor_of(axis)
     if factor == 1:
         return 1.0
     if may_turn(store, axis, own, lanes):
         return 1.0 + _turning(lanes)
+    if masks and factor in NEXT:
+        return NEXT[factor]
     if store.buffer.role in ("state", "next") or nbytes(store.buffer) <= NEAR:
         return float(lanes)
     apart = LINE if factor is None else abs(typical(factor)) * store.buffer.dtype.size

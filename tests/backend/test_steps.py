@@ -1,4 +1,6 @@
-"""Every second, third or fourth element is picked out of vectors that are read whole."""
+"""Every second, third or fourth element is picked out of vectors that are read whole, and put
+into such as are written.
+"""
 
 import re
 import subprocess
@@ -25,6 +27,31 @@ def test_values(step: int, size: int, dtype: str) -> None:
         np.testing.assert_array_equal(eg.function([x], x[:, ::step])(array), array[:, ::step])
 
 
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+@pytest.mark.parametrize("size", [1, 7, 16, 33, 70])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+def test_values_that_are_written_between_others(step: int, size: int, dtype: str) -> None:
+    """Each piece of an array in `step` interleaved pieces keeps the others' elements."""
+    rng = np.random.default_rng(0)
+    pieces = [(3 * rng.normal(size=(3, size))).astype(dtype) for _ in range(step)]
+    for sizes in ((3, size), ("n", size)):
+        xs = [eg.input(name, sizes, dtype=dtype) for name in "abcde"[:step]]
+        whole = eg.stack(xs, axis=-1).reshape((xs[0].shape[0], size * step))
+        found = eg.function(xs, whole)(*pieces)
+        np.testing.assert_array_equal(found, np.stack(pieces, -1).reshape(3, -1))
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+@pytest.mark.parametrize("size", [7, 33, 70])
+def test_the_gradient_of_a_slice(step: int, size: int) -> None:
+    array = np.random.default_rng(0).normal(size=(3, size))
+    x = eg.input("x", array.shape, "float64")
+    expected = np.zeros_like(array)
+    expected[:, ::step] = 2 * array[:, ::step]
+    found = eg.function([x], eg.grad(eg.sum(x[:, ::step] ** 2), x))(array)
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("stride", [2, 3])
 @pytest.mark.parametrize("n", [9, 34, 67])
 def test_pooling(n: int, stride: int) -> None:
@@ -41,6 +68,17 @@ def test_nothing_is_gathered(step: int, target: object) -> None:
     x = eg.input("x", (64, 500))
     code = compile_request(Request([x[:, ::step]], {}), target).library.assembly
     assert not re.search(r"v(p?gather|scatter)", code)
+
+
+@pytest.mark.parametrize("step", [2, 3, 4])
+def test_nothing_is_scattered(step: int) -> None:
+    """The gradient of a slice and that of pooling; without masks each element is stored."""
+    x = eg.input("x", (64, 16, 48, 48))
+    for y in (x[..., ::step], eg.avg_pool2d(x, step)):
+        gradient = eg.grad(eg.sum(y * y), x)
+        code = compile_request(Request([gradient], {}), AVX512).library.assembly
+        assert not re.search(r"v(p?gather|scatter)", code)
+        assert re.search(r"vmovups\t%zmm\d+, .*\{%k\d\}", code)
 
 
 GUARDED = """
