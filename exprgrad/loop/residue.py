@@ -63,12 +63,12 @@ def _divided(kernel: Kernel, in_place: bool) -> Kernel:
     shared = shared_axes(kernel)
     given = nests_of(kernel)
     nests = [part for nest in given for part in _nests(nest, shared)]
-    stores = [store for nest in nests for store in nest]
-    if len(stores) == len(kernel.stores) or len(stores) > MOST_STORES:
+    count = sum(map(len, nests))
+    if count == len(kernel.stores) or count > MOST_STORES:
         return kernel
     if in_place and len(nests) > len(given):
         return kernel
-    return Kernel(tuple(map(_without_divisions, stores)))
+    return Kernel(tuple(store for nest in nests for store in _without_divisions(nest)))
 
 
 def _nests(nest: Nest, shared: Collection[Axis]) -> list[Nest]:
@@ -127,15 +127,19 @@ def _share(extent: Size, count: int, rest: int) -> Size:
 # Sums
 
 
-def _without_divisions(store: Store) -> Store:
-    """A store whose sums are divided by the remainders of their own axes."""
-    for node in walk([store.value]):
+def _without_divisions(nest: Nest) -> Nest:
+    """A nest whose sums are divided by the remainders of their own axes; one that several
+    stores have is the same in all of them afterwards, too.
+    """
+    for node in walk(store.value for store in nest):
         if node.op == "reduce" and node.params[0] == "sum":
             parts = _parts(node)
             if parts != [node]:
-                value = ir.substitute(store.value, {node: _total(parts, node)})
-                return _without_divisions(*with_known_values([replace(store, value=value)]))
-    return store
+                images = {node: _total(parts, node)}
+                values = ir.substitute_all([store.value for store in nest], images)
+                made = [replace(s, value=v) for s, v in zip(nest, values, strict=True)]
+                return _without_divisions(with_known_values(made))
+    return nest
 
 
 def _parts(node: Scalar) -> list[Scalar]:

@@ -80,6 +80,20 @@ def test_each_tap_is_tried_where_it_falls():
     assert not any(node.op == "where" for node in ir.scalars(kernel))
 
 
+def test_a_sum_that_is_stored_and_used_is_taken_once():
+    """Each remainder's sum over its taps, which both results of one kernel read."""
+    x, w = eg.input("x", ("batch", 4, 32, 32), "float64"), eg.input("w", (8, 4, 3, 3), "float64")
+    y = eg.conv2d(x, w, stride=2, padding=1)
+    slope = eg.grad(eg.sum(y * y), x)
+    made = stages([slope, eg.tanh(slope)])
+    (kernel,) = (k for k in made.ordered if {"output0", "output1"} & {b.name for b in k.writes()})
+    sums = [n for n in ir.scalars(kernel) if n.op == "reduce"]
+    assert len(kernel.stores) == 2 * len(sums) == 8
+    rng = np.random.default_rng(0)
+    values = {x: rng.normal(size=(2, 4, 32, 32)), w: rng.normal(size=w.shape)}
+    assert_right([slope, eg.tanh(slope)], values, scale=100)
+
+
 def test_remainders_share_a_loop_where_nothing_is_summed():
     x = eg.input("x", ("batch", 3, 8, 8))
     (kernel,) = stages([eg.grad(eg.sum(eg.max_pool2d(x, 2) ** 2), x)]).ordered[-1:]
