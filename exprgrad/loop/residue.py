@@ -35,7 +35,7 @@ from math import gcd
 from exprgrad.graph.dims import Size
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
-from exprgrad.loop.ir import Axis, Kernel, Scalar, Store
+from exprgrad.loop.ir import Axis, Kernel, Scalar
 from exprgrad.loop.nests import Nest, moved, nests_of, shared_axes, with_known_values
 from exprgrad.loop.ranges import folded
 
