@@ -9,6 +9,8 @@
     sum over k: x[i, k]; sum over k: y[i, k]
                                            one loop for both: what they share is read and
                                            computed once
+    sum over t, v, w: x[t, v, w, i]        begun anew for each t: a number that is added to
+                                           one much larger loses its last digits
 
 The order of additions depends on sizes only, never on the number of threads.
 """
@@ -33,6 +35,7 @@ from exprgrad.backend.steps import steps_of_round
 from exprgrad.backend.text import Code, Kind
 from exprgrad.graph.node import walk
 from exprgrad.loop import ir
+from exprgrad.loop.cost import points
 from exprgrad.loop.ir import Axis, Scalar, Store
 
 
@@ -60,6 +63,12 @@ class Reduction:
         """The types of one accumulator."""
         return [Kind.of(a.dtype, self.lanes) for a in self.node.args]
 
+
+# A sum of so many steps begins anew for each step of a loop around so many, with few accumulators
+# and with those of a tile, which leave their registers then.
+LONG = 2048
+ANEW, ANEW_IN_TILES = 16, 256
+FEW = 8
 
 # How the values at a level are taken into the accumulators of all points.
 Take = Callable[[Reduction, Level, list[Total]], list[Total]]
@@ -165,8 +174,32 @@ def _loops(
     if not rest and whole_loop and (steps := _steps_of(state, level)) > 1:
         return _in_rounds(state, axis, level, totals, steps)
     loop = open_loop(level, axis, (start, stop, 1), Bound(""), _carried(state, totals))
-    inner = _loops(state, rest, loop.level, _grouped(state, loop.names))
+    before = _grouped(state, loop.names)
+    if _begins_anew(state, axis, rest, len(totals)):
+        inner = _loops(state, rest, loop.level, [_first(state) for _ in totals])
+        inner = [_sum(state, loop.level.code, *pair) for pair in zip(before, inner, strict=True)]
+    else:
+        inner = _loops(state, rest, loop.level, before)
     return _grouped(state, loop.close(_names(inner)))
+
+
+def _begins_anew(
+    state: Reduction, axis: Axis, inside: Sequence[Axis], accumulators: int
+) -> bool:
+    """Whether a sum's loops `inside` that over an axis are so long that they have a sum of
+    their own; an axis of a size known at run time counts as long.
+    """
+    if state.kind != "sum":
+        return False
+    steps = points(inside) // (state.lanes if state.across else 1)
+    enough = ANEW if accumulators <= FEW else ANEW_IN_TILES
+    times = axis.extent if isinstance(axis.extent, int) else LONG
+    return steps >= enough and steps * times >= LONG
+
+
+def _sum(state: Reduction, code: Code, first: Total, last: Total) -> Total:
+    terms = zip(state.node.args, first, last, strict=True)
+    return tuple(spell(code, "add", a.dtype, state.lanes, (x, y)) for a, x, y in terms)
 
 
 def _vectors(state: Reduction, axis: Axis, level: Level, totals: list[Total]) -> list[Total]:

@@ -97,24 +97,74 @@ def _torch_transformer(
 # Convolutional networks
 
 
+def _normed(a: Any, scale: Any, shift: Any) -> Any:
+    """Batch norm of pictures."""
+    axes = (0, 2, 3)
+    deviation = a - a.mean(axes, keepdims=True)
+    normal = deviation / eg.sqrt(a.var(axes, keepdims=True) + 1e-5)
+    return normal * scale[:, None, None] + shift[:, None, None]
+
+
+def _torch_normed(t: Any, a: Any, scale: Any, shift: Any) -> Any:
+    return t.nn.functional.batch_norm(a, None, None, scale, shift, True)
+
+
 def _residual(x: Any, v: Any, w: Any, *scales: Any) -> Any:
     """He et al. 2016, with batch norm."""
-
-    def norm(a: Any, scale: Any, shift: Any) -> Any:
-        axes = (0, 2, 3)
-        deviation = a - a.mean(axes, keepdims=True)
-        normal = deviation / eg.sqrt(a.var(axes, keepdims=True) + 1e-5)
-        return normal * scale[:, None, None] + shift[:, None, None]
-
-    h = eg.relu(norm(eg.conv2d(x, v, padding=1), *scales[:2]))
-    return _squares(eg.relu(x + norm(eg.conv2d(h, w, padding=1), *scales[2:])))
+    h = eg.relu(_normed(eg.conv2d(x, v, padding=1), *scales[:2]))
+    return _squares(eg.relu(x + _normed(eg.conv2d(h, w, padding=1), *scales[2:])))
 
 
 def _torch_residual(t: Any, x: Any, v: Any, w: Any, *scales: Any) -> Any:
     f = t.nn.functional
-    h = f.relu(f.batch_norm(f.conv2d(x, v, padding=1), None, None, *scales[:2], True))
-    h = f.batch_norm(f.conv2d(h, w, padding=1), None, None, *scales[2:], True)
-    return _squares(f.relu(x + h))
+    h = f.relu(_torch_normed(t, f.conv2d(x, v, padding=1), *scales[:2]))
+    return _squares(f.relu(x + _torch_normed(t, f.conv2d(h, w, padding=1), *scales[2:])))
+
+
+def _mobile(x: Any, first: Any, apart: Any, together: Any, *scales: Any) -> Any:
+    """The beginning of a MobileNet (Howard et al. 2017): each channel in strides of two."""
+    h = eg.relu(_normed(eg.conv2d(x, first, padding=1), *scales[:2]))
+    h = eg.conv2d(h, apart, stride=2, padding=1, groups=apart.shape[0])
+    h = eg.relu(_normed(h, *scales[2:4]))
+    return _squares(eg.relu(_normed(eg.conv2d(h, together), *scales[4:])))
+
+
+def _torch_mobile(t: Any, x: Any, first: Any, apart: Any, together: Any, *scales: Any) -> Any:
+    f = t.nn.functional
+    h = f.relu(_torch_normed(t, f.conv2d(x, first, padding=1), *scales[:2]))
+    h = f.conv2d(h, apart, stride=2, padding=1, groups=apart.shape[0])
+    h = f.relu(_torch_normed(t, h, *scales[2:4]))
+    return _squares(f.relu(_torch_normed(t, f.conv2d(h, together), *scales[4:])))
+
+
+def _strided(x: Any, *kernels: Any) -> Any:
+    """Rectifiers and convolutions in strides of two in place of pooling."""
+    for k in kernels:
+        x = eg.relu(eg.conv2d(x, k, stride=2, padding=1))
+    return _squares(x.mean((2, 3)))
+
+
+def _torch_strided(t: Any, x: Any, *kernels: Any) -> Any:
+    f = t.nn.functional
+    for k in kernels:
+        x = f.relu(f.conv2d(x, k, stride=2, padding=1))
+    return _squares(x.mean((2, 3)))
+
+
+def _deep(x: Any, *kernels: Any) -> Any:
+    """Simonyan and Zisserman 2015: two convolutions, then pooling."""
+    for v, w in zip(kernels[::2], kernels[1::2], strict=True):
+        x = eg.relu(eg.conv2d(eg.relu(eg.conv2d(x, v, padding=1)), w, padding=1))
+        x = eg.max_pool2d(x, 2)
+    return _squares(x.mean((2, 3)))
+
+
+def _torch_deep(t: Any, x: Any, *kernels: Any) -> Any:
+    f = t.nn.functional
+    for v, w in zip(kernels[::2], kernels[1::2], strict=True):
+        x = f.relu(f.conv2d(f.relu(f.conv2d(x, v, padding=1)), w, padding=1))
+        x = f.max_pool2d(x, 2)
+    return _squares(x.mean((2, 3)))
 
 
 def _side_by_side(x: Any, v: Any, w: Any, u: Any) -> Any:
@@ -190,6 +240,12 @@ BLOCKS = [
            (16, 16, 3, 3), (16, 16, 1, 1), (16, 32, 3, 3), rows=8),
     _block("separable convolutions", _separable, _torch_separable, (32, 16, 16),
            *[(32, 1, 3, 3), (32, 32, 1, 1)] * 2, rows=16),
+    _block("MobileNet's beginning", _mobile, _torch_mobile, (3, 32, 32), (32, 3, 3, 3),
+           (32, 1, 3, 3), (64, 32, 1, 1), *[(32,)] * 4, *[(64,)] * 2, rows=32),
+    _block("three layers in strides", _strided, _torch_strided, (3, 64, 64), (16, 3, 3, 3),
+           (32, 16, 3, 3), (64, 32, 3, 3), rows=16),
+    _block("six layers, pooled", _deep, _torch_deep, (3, 32, 32), (32, 3, 3, 3), (32, 32, 3, 3),
+           (64, 32, 3, 3), (64, 64, 3, 3), (128, 64, 3, 3), (128, 128, 3, 3), rows=4),
     _block("three layers, pooled", _pooled, _torch_pooled, (3, 64, 64), (16, 3, 3, 3),
            (32, 16, 3, 3), (64, 32, 3, 3), rows=16),
     _both("variational autoencoder", _variational, (784,), (784, 400), (400, 20), (400, 20),

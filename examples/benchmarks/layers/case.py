@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Case:
     def inputs(self) -> list[eg.Tensor]:
         """An input for each array."""
         kinds = ["int64" if n else "float32" for n in self._below()]
-        made = zip("abcdefgh", self.shapes, kinds, strict=False)
+        made = zip(ascii_lowercase, self.shapes, kinds, strict=False)
         return [eg.input(name, shape, kind) for name, shape, kind in made]
 
     def arrays(self) -> list[Array]:

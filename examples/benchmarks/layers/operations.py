@@ -82,6 +82,8 @@ REDUCTIONS = [
     _same("mean of pictures", lambda o, a: a.mean((2, 3)), PICTURES),
     Case("max of rows", (SQUARE,), lambda a: a.max(1), lambda t, a: a.amax(1)),
     Case("max over the middle", ((64, 128, 128),), lambda a: a.max(1), lambda t, a: a.amax(1)),
+    Case("variance of channels", (PICTURES,), lambda a: a.var((0, 2, 3)),
+         lambda t, a: a.var((0, 2, 3), unbiased=False)),
     Case("variance of columns", (SQUARE,), lambda a: a.var(0),
          lambda t, a: a.var(0, unbiased=False)),
     Case("cumulative sum of rows", (SQUARE,), lambda a: eg.cumulative_sum(a, axis=1),
