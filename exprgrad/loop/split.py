@@ -22,7 +22,7 @@ also where its terms are not many, but much work. How it is divided depends on s
 only, and so does the order of its additions. Sums of one kernel that are divided into
 equally many parts share the loop over them, and the axes inside it, so that what they
 read is read once. A sum that another one needs in each of its terms, as a variance does the mean,
-is stored first, and divided by itself.
+is stored first, in parts of its own.
 """
 
 from __future__ import annotations
