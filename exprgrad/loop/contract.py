@@ -47,9 +47,9 @@ MOST = 1 << 19
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Contraction:
-    """Stores over rows and columns, of sums of products. `in_order` says that all stores
-    run along the columns; `innermost`, that no other loop is inside of these two, which
-    then may change places. Of a sum in blocks, `blocks` is the loop over them.
+    """Stores over `loops`, among them rows and columns, of sums of products. `in_order` says
+    that all stores run along the columns; `innermost`, that no other loop is inside of these
+    two, which then may change places. Of a sum in blocks, `blocks` is the loop over them.
     """
 
     rows: Axis
@@ -57,6 +57,7 @@ class Contraction:
     in_order: bool
     innermost: bool
     blocks: frozenset[Axis]
+    loops: tuple[Axis, ...]
     factors: tuple[tuple[Scalar, tuple[Axis, ...]], ...]
 
     def across(self) -> Iterator[tuple[Scalar, tuple[Axis, ...]]]:
@@ -89,7 +90,7 @@ def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     in_order = all(store.place().factor_of(columns) == 1 for store in stores)
     longest = max(rows, key=_length)
     innermost = set(axes[-2:]) == {longest, columns}
-    return Contraction(longest, columns, in_order, innermost, blocks, factors)
+    return Contraction(longest, columns, in_order, innermost, blocks, axes, factors)
 
 
 def in_blocks(store: Store) -> bool:
@@ -162,12 +163,16 @@ def of_known_size(copied: Iterable[Scalar], found: Contraction) -> tuple[Scalar,
 def _may_be_copied(
     factor: Scalar, summed: tuple[Axis, ...], found: Contraction, machine: Machine
 ) -> bool:
-    """Whether a panel one vector wide fits the cache, as far as that is known."""
+    """Whether a panel for a tile of columns can be filled before all sums, and one vector of
+    it fits the cache, as far as that is known.
+    """
     columns = found.columns
     if factor.op != "read" or not isinstance(columns.extent, int):
         return False
     if is_window(factor, found.blocks):
         return False
+    if not ir.free_axes(factor) <= {*found.loops, *summed}:
+        return False  # another sum is around this one
     used = [axis for axis in summed if axis in ir.free_axes(factor)]
     place = ir.offset(factor)
     if not used or any(place.factor_of(a) is None for a in (*used, columns)):

@@ -7,6 +7,7 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.backend.jit import named
+from exprgrad.graph.evaluate import evaluate
 from exprgrad.graph.tensor import Tensor
 from exprgrad.runtime.compile import Request, compile_request
 from tests.backend.test_assembly import hottest, multiplications
@@ -92,3 +93,18 @@ def test_rows_that_meet_in_few_places_of_the_cache_are_copied() -> None:
     assert panels(product("ik,kj->ij", i=50, j=2000, k=1024)) == 0
     # three tiles of rows read each element too seldom
     assert panels(product("ik,kj->ij", i=18, j=2048, k=1024)) == 0
+
+
+def test_a_factor_of_a_sum_inside_another_is_not_copied() -> None:
+    """Its elements depend on where the outer sum has come; a panel is filled before both."""
+    x = eg.input("x", ("batch", 6, 4, 4), "float64")
+    z = eg.input("z", ("batch", 8, 2, 2), "float64")
+    rng = np.random.default_rng(0)
+    w = eg.parameter("inner_w", (8, 6, 3, 5), rng.normal(size=(8, 6, 3, 5)), "float64")
+    scale = eg.parameter("inner_scale", (6, 1, 1), 1.0, "float64")
+    y = eg.conv2d(x * scale, w, 3, [(1, 1), (2, 2)])
+    slope = eg.grad(eg.mean(z * y), scale)
+    values = {v: rng.normal(size=(3, *v.shape[1:])) for v in (x, z)}
+    (expected,) = evaluate([slope], {**values, w: w.value, scale: scale.value})
+    found = eg.function([x, z], slope)(*values.values())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
