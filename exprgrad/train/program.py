@@ -261,7 +261,9 @@ def whole(program: Program, table: Table, check_finite: bool) -> Means:
 
 
 class Total:
-    """A mean in the making, of numbers that weigh by their rows."""
+    """A mean in the making, of numbers that weigh by their rows: each is added to the sum of
+    those before it, so that it does not matter how many come together.
+    """
 
     def __init__(self) -> None:
         self._rows = 0
@@ -271,8 +273,8 @@ class Total:
         """Add each of `values`, which are means over `rows` rows."""
         self._rows += int(np.sum(rows))
         for name, value in values.items():
-            added = np.dot(np.asarray(value, np.float64), rows)
-            self._sums[name] = self._sums.get(name, 0.0) + float(added)
+            terms = np.append(self._sums.get(name, 0.0), np.asarray(value, np.float64) * rows)
+            self._sums[name] = float(np.add.accumulate(terms)[-1])
 
     def means(self) -> Means:
         """The means so far."""

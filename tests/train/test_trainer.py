@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import exprgrad as eg
 from exprgrad.runtime import compile as compiler
+from exprgrad.train.program import Total
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(53, 3)).astype(np.float32)
@@ -133,6 +135,20 @@ def test_the_same_program_gives_the_same_bits() -> None:
     other = Model(rate=0.3, seed=6)
     other.trainer.fit(DATA, epochs=3, batch_size=8)
     assert (other.numbers() != runs[0].numbers()).any()
+
+
+def test_means_do_not_depend_on_how_many_steps_come_together() -> None:
+    """An epoch is taken in slices that a clock decides."""
+    rng = np.random.default_rng(0)
+    losses, rows = rng.normal(size=300), rng.integers(1, 64, 300).astype(float)
+    found = set()
+    for slices in ([], [1, 3, 9, 27, 81, 243], range(1, 300), [150], [299]):
+        total = Total()
+        for first, end in pairwise([0, *slices, 300]):
+            total.add({"loss": losses[first:end]}, rows[first:end])
+        found.add(total.means()["loss"])
+    assert len(found) == 1
+    np.testing.assert_allclose(found.pop(), np.average(losses, weights=rows), rtol=1e-12)
 
 
 def test_two_fits_are_one() -> None:
