@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
+from weakref import WeakKeyDictionary
 
 from exprgrad.graph.dims import Size
 from exprgrad.graph.state import LINE, PAGE
@@ -43,6 +44,9 @@ PARTS = 16
 WAY = 1 << 17
 # The most bytes of a panel.
 MOST = 1 << 19
+# Stores are asked for their contractions along each of their axes.
+Found = tuple[tuple[Scalar, tuple[Scalar, ...]], ...]
+_found: WeakKeyDictionary[Store, Found] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,12 +77,8 @@ def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     axes, blocks = stores[0].axes, stores[0].ordered
     if any(s.axes != axes or (s.ordered and not in_blocks(s)) for s in stores):
         return None
-    factors = tuple(
-        (factor, node.params[1])
-        for node in ir.scalars(Kernel(tuple(stores)))
-        if is_contraction(node) and (product := ir.summed_product(node)) is not None
-        for factor in product.args
-    )
+    found = dict.fromkeys(each for store in stores for each in _contracted(store))
+    factors = tuple((factor, node.params[1]) for node, pair in found for factor in pair)
     rows = [
         axis
         for axis in axes
@@ -91,6 +91,17 @@ def contraction(stores: Sequence[Store], columns: Axis) -> Contraction | None:
     longest = max(rows, key=_length)
     innermost = set(axes[-2:]) == {longest, columns}
     return Contraction(longest, columns, in_order, innermost, blocks, axes, factors)
+
+
+def _contracted(store: Store) -> Found:
+    """The sums in a store that are contractions, and their factors."""
+    if store not in _found:
+        _found[store] = tuple(
+            (node, product.args)
+            for node in ir.scalars(store)
+            if is_contraction(node) and (product := ir.summed_product(node)) is not None
+        )
+    return _found[store]
 
 
 def in_blocks(store: Store) -> bool:

@@ -26,13 +26,14 @@ COSTS = {
 
 # What a named dimension counts for where nothing is assumed: a mini-batch.
 TYPICAL = 64
-_assumed: ContextVar[tuple[Mapping[str, int], int]] = ContextVar("assumed")
+# Named sizes, that of all others, and what was told from them.
+_assumed: ContextVar[tuple[Mapping[str, int], int, dict[Size, int]]] = ContextVar("assumed")
 
 
 @contextmanager
 def assuming(sizes: Mapping[str, int], others: int = TYPICAL) -> Iterator[None]:
     """Within, estimates take named dimensions to be `sizes`, and `others` not named."""
-    token = _assumed.set((sizes, others))
+    token = _assumed.set((sizes, others, {}))
     try:
         yield
     finally:
@@ -65,8 +66,13 @@ def assumed(size: Size) -> int:
     """A size as a number, named dimensions taken as assumed: 0 also where blocks of a sum
     are longer than it.
     """
-    sizes, others = _assumed.get(({}, TYPICAL))
-    return dims.evaluate(size, {name: sizes.get(name, others) for name in dims.names(size)})
+    if isinstance(size, int):
+        return size
+    sizes, others, known = _assumed.get(({}, TYPICAL, {}))
+    if size not in known:
+        given = {name: sizes.get(name, others) for name in dims.names(size)}
+        known[size] = dims.evaluate(size, given)
+    return known[size]
 
 
 def iterations(axes: Iterable[Axis]) -> int:

@@ -374,14 +374,14 @@ def substitute_all(roots: Iterable[Scalar], images: Mapping[Scalar, Scalar]) -> 
         if node in images:
             image[node] = images[node]
             continue
-        args = tuple(image[a] for a in node.args)
-        same = all(a is b for a, b in zip(args, node.args, strict=True))
-        image[node] = node if same else rebuilt(node, args)
+        image[node] = rebuilt(node, tuple(image[a] for a in node.args))
     return [image[root] for root in roots]
 
 
 def rebuilt(node: Scalar, args: tuple[Scalar, ...]) -> Scalar:
-    """A scalar with other arguments."""
+    """A scalar with other arguments, itself if they are its own."""
+    if args == node.args:
+        return node
     if node.op == "reduce":
         return reduction(node.params[0], args, node.params[1])
     return scalar(node.op, args, node.params, node.dtype, node.where)

@@ -22,7 +22,7 @@ becomes innermost are taken apart: within an image one would have to wait for th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ from exprgrad.loop.cost import Machine, typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.nests import nests_of, shared_axes
 from exprgrad.loop.place import groups
+from exprgrad.loop.same import Numbers, written
 from exprgrad.loop.schedule import price
 
 RANK = 3  # of the smallest arrays that are put in order: matrices are read either way
@@ -85,16 +86,19 @@ class Search:
         self.made = made
         self.machine = machine
         self.copies = {k.stores[0].buffer: k for k in made.kernels.values()}
-        reading = [substituted(kernel, made.images) for kernel in kernels]
-        everything = [*kernels, *reading, *self.copies.values()]
-        self.used: dict[Kernel, set[Buffer]] = {}
-        again = [*kernels, *kernels, *self.copies.values()]
-        for kernel, form in zip(again, everything, strict=True):
-            self.used.setdefault(kernel, set()).update(form.reads() | form.writes())
+        reading = {kernel: substituted(kernel, made.images) for kernel in kernels}
+        reading |= {kernel: kernel for kernel in self.copies.values()}
+        self.forms: dict[Kernel, tuple[int, Collection[Buffer]]] = {}
         self.users: dict[Buffer, list[Kernel]] = {}
-        for kernel, buffers in self.used.items():
-            for buffer in buffers:
+        number = Numbers()
+        for kernel, form in reading.items():
+            found = written((*kernel.stores, *form.stores))
+            used = found.buffers.of.keys()
+            arrays = tuple((buffer.shape, buffer.role) for buffer in used)
+            self.forms[kernel] = number((found.key, arrays)), used
+            for buffer in used:
                 self.users.setdefault(buffer, []).append(kernel)
+        everything = [*kernels, *reading.values()]
         self.classes = [
             {buffer: _innermost(buffer, axis) for buffer, axis in each}
             for each in _classes(everything)
@@ -107,7 +111,7 @@ class Search:
             *({copy: _innermost(copy, len(copy.shape) - 1)} for copy in alone),
             *({copy: order} for copy, order in known if copy in made.bordered),
         ]
-        self.prices: dict[tuple[Kernel, frozenset[Order]], float] = {}
+        self.prices: dict[tuple[int, tuple[int | None, ...]], float] = {}
 
     def best(self) -> dict[Buffer, Order]:
         """The best that is found from several beginnings: a network may run along its
@@ -127,9 +131,11 @@ class Search:
         """Orders that no single class, put above or below them, makes better by much."""
         least = self.total(orders)
         while True:
+            taken = [each for each in self.classes if not each.keys().isdisjoint(orders)]
             trials = [{**orders, **each} for each in self.classes]
-            trials += [{**each, **orders} for each in self.classes]
-            totals = [self._after(orders, least, trial) for trial in trials]
+            trials += [{**each, **orders} for each in taken]
+            moved = [*self.classes, *taken]
+            totals = [self._after(orders, least, *each) for each in zip(trials, moved, strict=True)]
             if not totals or min(totals) >= (1 - GAIN) * least:
                 return orders
             orders, least = self._refined(trials[totals.index(min(totals))])
@@ -139,7 +145,7 @@ class Search:
         least = self.total(orders)
         for buffer in list(orders):
             fewer = {b: axis for b, axis in orders.items() if b is not buffer}
-            total = self._after(orders, least, fewer)
+            total = self._after(orders, least, fewer, [buffer])
             if total <= least:
                 orders, least = fewer, total
         return orders, least
@@ -148,18 +154,25 @@ class Search:
         """The price of all kernels."""
         return sum(self._price(k, orders) for k in (*self.copies.values(), *self.kernels))
 
-    def _after(self, orders: Orders, before: float, trial: Orders) -> float:
-        """The same under `trial`, told from that `before`: of what uses a moved buffer."""
-        moved = [b for b in {**orders, **trial} if orders.get(b) is not trial.get(b)]
-        using = dict.fromkeys(kernel for b in moved for kernel in self.users[b])
+    def _after(
+        self, orders: Orders, before: float, trial: Orders, moved: Iterable[Buffer]
+    ) -> float:
+        """The same under `trial`, told from that `before`: of what uses a buffer that moved,
+        which are some of `moved`.
+        """
+        found = [b for b in moved if orders.get(b) is not trial.get(b)]
+        using = dict.fromkeys(kernel for b in found for kernel in self.users[b])
         return before + sum(self._price(k, trial) - self._price(k, orders) for k in using)
 
     def _price(self, kernel: Kernel, orders: Orders) -> float:
-        """That of a kernel, nothing for a copy that is not made."""
+        """That of a kernel, nothing for a copy that is not made; that of one which does the
+        same to buffers in the same orders, if it is known.
+        """
         own = kernel.stores[0].buffer
         if own in self.copies and own not in orders:
             return 0.0
-        key = (kernel, frozenset(orders[b] for b in self.used[kernel] if b in orders))
+        form, used = self.forms[kernel]
+        key = form, tuple(orders[b].axis if b in orders else None for b in used)
         if key not in self.prices:
             parts = _arranged(kernel, orders, self.made)
             self.prices[key] = sum(price(part, self.machine) for part in parts)

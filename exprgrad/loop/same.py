@@ -3,17 +3,17 @@ of their draws.
 
 The layers of a deep network, the steps of a Gibbs chain, or the updates of parameters,
 are such kernels: code is made for one of them, and it is given the buffers and the keys
-of each.
+of each; and one of them is priced, when orders in memory are compared (`layout`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from exprgrad.graph.node import walk
-from exprgrad.loop.ir import Buffer, Scalar
+from exprgrad.loop.ir import Buffer, Scalar, Store
 from exprgrad.loop.schedule import Scheduled
 
 
@@ -41,9 +41,21 @@ class Numbers:
         return self.of.setdefault(thing, len(self.of))
 
 
-def form(scheduled: Scheduled) -> Form:
-    """The form of a kernel."""
-    stores = scheduled.kernel.stores
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Stores with a number for each buffer, axis, draw and scalar: `key`, and whose numbers
+    they are.
+    """
+
+    key: Hashable
+    buffers: Numbers
+    axes: Numbers
+    draws: Numbers
+    nodes: Numbers
+
+
+def written(stores: Sequence[Store]) -> Written:
+    """Stores as they read wherever buffers, axes and draws have other names."""
     buffers, axes, draws, nodes = Numbers(), Numbers(), Numbers(), Numbers()
     loops = tuple(tuple(map(axes, store.axes)) for store in stores)
     scalars = []
@@ -59,16 +71,24 @@ def form(scheduled: Scheduled) -> Form:
             nodes(s.value),
             s.accumulate,
             s.buffer.dtype,
+            frozenset(map(axes, s.ordered)),
         )
         for s in stores
     )
-    how = tuple((axis.extent, scheduled.of(axis)) for axis in axes.of)
+    extents = tuple(axis.extent for axis in axes.of)
+    return Written((loops, tuple(scalars), stored, extents), buffers, axes, draws, nodes)
+
+
+def form(scheduled: Scheduled) -> Form:
+    """The form of a kernel."""
+    found = written(scheduled.kernel.stores)
+    nodes, group = found.nodes, scheduled.group
+    how = tuple(map(scheduled.of, found.axes.of))
     panels = tuple(nodes(factor) for each in scheduled.panels.values() for factor in each)
-    group = scheduled.group
-    far = tuple(map(buffers, sorted(scheduled.far, key=lambda b: b.number)))
+    far = tuple(map(found.buffers, sorted(scheduled.far, key=lambda b: b.number)))
     copied = (panels, group and (group.depth, group.steps, tuple(map(nodes, group.strips))))
-    key = (loops, tuple(scalars), stored, how, scheduled.lanes, scheduled.grain, copied, far)
-    return Form(key, tuple(buffers.of), tuple(draws.of))
+    key = (found.key, how, scheduled.lanes, scheduled.grain, copied, far)
+    return Form(key, tuple(found.buffers.of), tuple(found.draws.of))
 
 
 def _params(node: Scalar, buffers: Numbers, axes: Numbers, draws: Numbers) -> Hashable:

@@ -116,28 +116,26 @@ def test_a_search_ends_where_kernels_are_far_apart() -> None:
     assert not apart.between(count - 3, count - 2)
 
 
-def prices_asked_for(layers: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How often the search for layouts asks what a kernel costs, convolution on convolution."""
-    asked = 0
-    own = layout.Search._price
-
-    def counted(self, kernel, orders):
-        nonlocal asked
-        asked += 1
-        return own(self, kernel, orders)
-
-    monkeypatch.setattr(layout.Search, "_price", counted)
+def prices(layers: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the search for layouts asks what a kernel costs, convolution on convolution,
+    and how often that is computed.
+    """
     h = eg.input("x", ("batch", 16, 12, 12))
     weights = []
     for n in range(layers):
         weights.append(eg.parameter(f"grow_w{n}", (16, 16, 3, 3), init=eg.init.he_normal()))
         h = eg.relu(eg.conv2d(h, weights[-1], padding=1))
     loss = eg.mean(h * h)
-    assert stages([loss, *eg.grad(loss, weights)]).ordered
-    monkeypatch.undo()
-    return asked
+    step = [loss, *eg.grad(loss, weights)]
+    counting = [(layout.Search, "_price"), (layout, "price")]
+    return counted(monkeypatch, counting, lambda: stages(step))
 
 
 def test_the_search_for_layouts_grows_with_the_layers(monkeypatch):
     """Of each trial only what uses a moved buffer is priced again."""
-    assert prices_asked_for(6, monkeypatch) < 3 * prices_asked_for(3, monkeypatch)
+    assert prices(6, monkeypatch)["_price"] < 3 * prices(3, monkeypatch)["_price"]
+
+
+def test_equal_layers_are_priced_once(monkeypatch):
+    few, many = prices(6, monkeypatch), prices(12, monkeypatch)
+    assert many["price"] == few["price"] < few["_price"] / 4
