@@ -9,7 +9,8 @@ no window crosses the vector; along a short row neither is so. An axis is put in
 all buffers that it runs through at once, where that takes less time (`schedule.price`): fewer
 vectors are read and written, tiles are wider, sums go along memory. What contractions
 over windows read of inputs and parameters is copied into that order first (`copies`),
-weights once for each direction in which they are summed over. Nests that share the loop which
+weights once for each direction in which they are summed over; rows of such a copy are a line
+longer where they would meet in few places of the cache. Nests that share the loop which
 becomes innermost are taken apart: within an image one would have to wait for the other.
 
     for n: for y, x: h[n, y, x] = ...
@@ -24,13 +25,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import TypeVar
 
 from exprgrad.graph.dims import Shape, Size, names
 from exprgrad.graph.node import transform, walk
+from exprgrad.graph.state import LINE, PAGE
 from exprgrad.loop import ir
 from exprgrad.loop.copies import Copies, copies, sums
-from exprgrad.loop.cost import Machine, typical
+from exprgrad.loop.cost import Machine, nbytes, typical
 from exprgrad.loop.ir import Axis, Buffer, Kernel, Scalar, Store
 from exprgrad.loop.nests import nests_of, shared_axes
 from exprgrad.loop.place import groups
@@ -68,6 +71,8 @@ def arrange(
     made = copies(kernels)
     orders = Search(kernels, made, machine, steady).best()
     made = made.merged({buffer: order.axis for buffer, order in orders.items()})
+    copied = {kernel.stores[0].buffer for kernel in made.kernels.values()}
+    orders |= {b: _spread(b, order, machine) for b, order in orders.items() if b in copied}
     kept = [k for k in made.kernels.values() if k.stores[0].buffer in orders]
     return [part for kernel in (*kept, *kernels) for part in _arranged(kernel, orders, made)]
 
@@ -221,8 +226,24 @@ def _is_named(part: tuple[Buffer, Order]) -> bool:
 
 
 def _innermost(buffer: Buffer, axis: int) -> Order:
-    name, shape = buffer.name, _last(buffer.shape, axis)
-    return Order(axis, Buffer(name, shape, buffer.dtype, buffer.role, buffer.source))
+    return _order(buffer, axis, _last(buffer.shape, axis))
+
+
+def _order(buffer: Buffer, axis: int, shape: Shape) -> Order:
+    return Order(axis, Buffer(buffer.name, shape, buffer.dtype, buffer.role, buffer.source))
+
+
+def _spread(buffer: Buffer, order: Order, machine: Machine) -> Order:
+    """The order of a copy, its rows a line longer where they are such powers of two apart
+    that a tile's columns of them meet in few places of the cache and drive one another out.
+    """
+    *others, row = order.buffer.shape
+    size = buffer.dtype.size
+    if not isinstance(row, int) or nbytes(buffer) <= machine.cache_bytes // 2:
+        return order
+    if gcd(row * size, PAGE) < PAGE // 4:
+        return order
+    return _order(buffer, order.axis, (*others, row + LINE // size))
 
 
 def _accesses(kernel: Kernel) -> Iterator[tuple[Buffer, Shape, tuple[Scalar, ...]]]:
@@ -304,7 +325,8 @@ def _stored(store: Store, orders: Orders) -> Store:
             order = orders[buffer]
             axis = place_in(view, buffer.shape, order.axis)
             assert axis is not None
-            return ir.read(order.buffer, _last(view, axis), _last(index, axis), guard)
+            new_view = _view(view, buffer, order, axis)
+            return ir.read(order.buffer, new_view, _last(index, axis), guard)
         return _sum_in_order(new) if new.op == "reduce" else new
 
     image = transform((*store.index, store.value), visit)
@@ -319,8 +341,13 @@ def _stored(store: Store, orders: Orders) -> Store:
         buffer=order.buffer,
         index=_last(index, axis),
         value=value,
-        view=_last(view, axis),
+        view=_view(view, store.buffer, order, axis),
     )
+
+
+def _view(view: Shape, buffer: Buffer, order: Order, axis: int) -> Shape:
+    """A view of `buffer` under its order; that of a whole buffer is the new one, whole."""
+    return order.buffer.shape if view == buffer.shape else _last(view, axis)
 
 
 def _sum_in_order(node: Scalar) -> Scalar:

@@ -198,6 +198,20 @@ def test_known_batches_run_along_many_channels_too(channels, size):
         assert [(axis.extent, h.tile) for axis, h in how if h.vector] == [(channels, 4)]
 
 
+@pytest.mark.parametrize(("channels", "row"), [(256, 272), (240, 240), (64, 64)])
+def test_rows_of_a_large_copy_do_not_meet_in_the_cache(channels, row):
+    """Those of 1 KB are a line longer, where all would not stay in the cache."""
+    x = eg.input("x", (2, channels, 4, 4))
+    w = eg.parameter(f"spread_w{channels}", (channels, channels, 3, 3), init=eg.init.normal())
+    made = stages([eg.conv2d(x, w, padding=1)])
+    written = [buffer for kernel in made.ordered for buffer in kernel.writes()]
+    assert [b.shape[-1] for b in written if b.name == w.name + ".copy"] == [row]
+    numbers = np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
+    call = eg.function([x], eg.conv2d(x, w, padding=1))
+    expected = evaluate([eg.conv2d(x, w, padding=1)], {x: numbers})[0]
+    np.testing.assert_allclose(call(numbers), expected, atol=1e-3)
+
+
 def test_convolutions_of_no_images_have_no_results_and_no_gradients():
     x, _, weights, _ = network()
     rows = eg.input("none", (0, *x.shape[1:]))
