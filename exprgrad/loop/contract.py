@@ -294,6 +294,26 @@ def interchange(kernel: Kernel, found: Contraction, outside: bool) -> Kernel:
     return Kernel(tuple(replace(s, axes=(*axes[:-2], *pair)) for s in kernel.stores))
 
 
+def columns_between(kernel: Kernel, found: Contraction, wide: int, machine: Machine) -> Kernel:
+    """The kernel with the columns, `wide` of them at a time, right inside the first loop, if
+    all that is read along them leaves the cache from one point of the other loops to the
+    next, and what a tile reads does not.
+
+    for n, y, x, j: c[n, y, x, j] = sum over i: h[n, y, x, i] * w[i, j]
+    ->
+    for n, j, y, x: c[n, y, x, j] = sum over i: h[n, y, x, i] * w[i, j]
+    """
+    first, *others, last = kernel.stores[0].axes
+    factors = [factor for factor, _ in found.across()]
+    again = set(others).difference(*map(ir.free_axes, factors))
+    whole, near = sum(map(_nbytes, factors)), machine.cache_bytes * 3 // 4
+    leaves = whole > near >= whole * wide // max(1, typical(last.extent))
+    if last is not found.columns or found.blocks or not leaves or points(again) == 1:
+        return kernel
+    axes = (first, last, *others)
+    return Kernel(tuple(replace(store, axes=axes) for store in kernel.stores))
+
+
 def columns_outside(
     kernel: Kernel, found: Contraction, shape: tuple[int, int], machine: Machine
 ) -> bool:

@@ -22,6 +22,7 @@ from exprgrad.loop import ir
 from exprgrad.loop.collapse import collapse
 from exprgrad.loop.contract import (
     Contraction,
+    columns_between,
     columns_outside,
     contraction,
     interchange,
@@ -163,6 +164,8 @@ def schedule(
     outside = bool(copied) or columns_outside(kernel, found, shape, machine)
     copies = grouped is not None and bool(copied or grouped.strips)
     kernel = interchange(kernel, found, outside and not copies)
+    if not copied and grouped is None:
+        kernel = columns_between(kernel, found, shape[1], machine)
     given = {columns: copied} if copied else {}
     return Scheduled(kernel, how, lanes, panels=given, group=grouped, far=asked)
 

@@ -236,3 +236,17 @@ def test_sums_run_along_the_channels_in_memory():
     made = convolved(64, 16)
     (forward,) = (n for n in ir.scalars(made["where2"].kernel) if n.op == "reduce")
     assert [axis.extent for axis in forward.params[1]] == [3, 3, 64]
+
+
+@pytest.mark.parametrize(("channels", "outside"), [(256, True), (64, False)])
+def test_columns_stand_around_the_points_of_an_image_where_weights_leave_the_cache(
+    channels, outside
+):
+    """Those of a tile stay there; 64 channels stay there as a whole."""
+    x = eg.input("x", (16, channels, 14, 14))
+    w = eg.input("w", (channels, channels, 3, 3))
+    y = eg.conv2d(x, w, padding=1)
+    made = stages(list(eg.grad((y**3).sum(), [x, w])))
+    axes = next(s.kernel.stores[0].axes for s in made.scheduled if s.kernel.name == "add1")
+    extents = [axis.extent for axis in axes]
+    assert extents == ([16, channels, 14, 14] if outside else [16, 14, 14, channels])
