@@ -279,7 +279,7 @@ def _crowds(
     return False
 
 
-# The order of the two loops
+# The order of the loops
 
 
 def interchange(kernel: Kernel, found: Contraction, outside: bool) -> Kernel:
@@ -297,7 +297,8 @@ def interchange(kernel: Kernel, found: Contraction, outside: bool) -> Kernel:
 def columns_between(kernel: Kernel, found: Contraction, wide: int, machine: Machine) -> Kernel:
     """The kernel with the columns, `wide` of them at a time, right inside the first loop, if
     all that is read along them leaves the cache from one point of the other loops to the
-    next, and what a tile reads does not.
+    next, and what a tile reads does not. Rows that are alone between them are for
+    `interchange` to place.
 
     for n, y, x, j: c[n, y, x, j] = sum over i: h[n, y, x, i] * w[i, j]
     ->
@@ -305,7 +306,7 @@ def columns_between(kernel: Kernel, found: Contraction, wide: int, machine: Mach
     """
     first, *others, last = kernel.stores[0].axes
     factors = [factor for factor, _ in found.across()]
-    again = set(others).difference(*map(ir.free_axes, factors))
+    again = set(others).difference({found.rows}, *map(ir.free_axes, factors))
     whole, near = sum(map(_nbytes, factors)), machine.cache_bytes * 3 // 4
     leaves = whole > near >= whole * wide // max(1, typical(last.extent))
     if last is not found.columns or found.blocks or not leaves or points(again) == 1:

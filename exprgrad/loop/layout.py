@@ -347,7 +347,10 @@ def _stored(store: Store, orders: Orders) -> Store:
 
 def _view(view: Shape, buffer: Buffer, order: Order, axis: int) -> Shape:
     """A view of `buffer` under its order; that of a whole buffer is the new one, whole."""
-    return order.buffer.shape if view == buffer.shape else _last(view, axis)
+    if view == buffer.shape:
+        return order.buffer.shape
+    assert order.buffer.shape == _last(buffer.shape, order.axis), "longer rows have no views"
+    return _last(view, axis)
 
 
 def _sum_in_order(node: Scalar) -> Scalar:
